@@ -1,0 +1,191 @@
+import { hostname } from 'node:os';
+import { AnonymousAccess } from '../auth/access-control.ts';
+import { type Config, defaultListenerConfig, type ListenerConfig } from '../config/config.ts';
+import { systemClock } from '../session/clock.ts';
+import type { ByteSocket } from '../transport/byte-connection.ts';
+import { type OpenListener, openListener, type SocketHandler, type TlsInfo } from '../transport/listener.ts';
+import { ProxyLayer, WebSocketLayer } from '../transport/inbound-layers.ts';
+import { Broker } from './broker.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { ListenerInfo } from './listener-info.ts';
+import { type Logger, LogLevel } from './log.ts';
+
+export interface BoundListener {
+  readonly config: ListenerConfig;
+  readonly info: ListenerInfo;
+  /** 0 for a unix socket. */
+  readonly port: number;
+  /** `mqtt://`, `mqtts://`, `ws://`, `wss://` or `unix://`, for people. */
+  readonly url: string;
+}
+
+/** A broker with its sockets and its clock. */
+export class BrokerServer {
+  readonly broker: Broker;
+  readonly listeners: BoundListener[] = [];
+  private readonly config: Config;
+  private readonly log: Logger;
+  private readonly open: OpenListener[] = [];
+  private timer: ReturnType<typeof setInterval> | null = null;
+
+  constructor(config: Config, log: Logger) {
+    this.config = config;
+    this.log = log;
+    const isLocalOnly = config.listeners.length === 0;
+    const access = new AnonymousAccess(config.allowAnonymous ?? isLocalOnly);
+    this.broker = new Broker(config.broker, access, log, systemClock);
+  }
+
+  /**
+   * Opens every listener; none stays open where one fails.
+   *
+   * @throws ListenError, CertificateError
+   */
+  async start(): Promise<BoundListener[]> {
+    const configs = this.config.listeners.length > 0 ? this.config.listeners : localListeners();
+    try {
+      for (const config of configs) await this.openOne(config);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.timer = setInterval(() => this.broker.tick(), 1_000);
+    return this.listeners;
+  }
+
+  private async openOne(config: ListenerConfig): Promise<void> {
+    const info: ListenerInfo = {
+      name: config.unixPath ?? `port ${config.port}`,
+      port: config.port,
+      maxQos: config.maxQos,
+      maxTopicAlias: config.maxTopicAlias,
+      maxConnections: config.maxConnections,
+      useIdentityAsUsername: config.useIdentityAsUsername,
+      connections: 0,
+    };
+    let opened: OpenListener;
+    try {
+      opened = await openListener(config, new BrokerSocketHandler(this.broker, config, info));
+    } catch (error) {
+      // The loopback default asks for ::1 too; a machine without IPv6 does without.
+      if (config.host === '::1' && this.config.listeners.length === 0 && this.open.length > 0) return;
+      throw error;
+    }
+    this.open.push(opened);
+    const { log } = this;
+    if (log.level >= LogLevel.information) {
+      log.log(LogLevel.information, describeOpening(config, opened.port));
+    }
+    this.listeners.push({ config, info, port: opened.port, url: listenerUrl(config, opened.port) });
+  }
+
+  /** Stops listening, ends every connection in order, and gives what is queued a moment to leave. */
+  async stop(): Promise<void> {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+    for (const one of this.open.splice(0)) one.stop();
+    this.broker.stop();
+    const deadline = performance.now() + 500;
+    while (this.broker.connections.size > 0 && performance.now() < deadline) await Bun.sleep(5);
+    for (const connection of [...this.broker.connections]) connection.abort();
+  }
+}
+
+/** The listener of `-p PORT` or of no configuration: loopback, both families. */
+export function localListeners(port = 1883): ListenerConfig[] {
+  return ['127.0.0.1', '::1'].map((host) => ({ ...defaultListenerConfig(), port, host }));
+}
+
+function describeOpening(config: ListenerConfig, port: number): string {
+  if (config.unixPath !== null) return `Opening unix listen socket on path ${config.unixPath}.`;
+  const family = config.host === null ? 'ipv4 and ipv6' : config.host.includes(':') ? 'ipv6' : 'ipv4';
+  const kind = config.protocol === 'websockets' ? 'websockets listen socket' : 'listen socket';
+  return `Opening ${family} ${kind} on port ${port}.`;
+}
+
+function listenerUrl(config: ListenerConfig, port: number): string {
+  if (config.unixPath !== null) return `unix://${config.unixPath}`;
+  const secure = config.certfile !== null;
+  const isWebSocket = config.protocol === 'websockets';
+  const scheme = isWebSocket ? (secure ? 'wss' : 'ws') : secure ? 'mqtts' : 'mqtt';
+  const host =
+    config.host === null || config.host === '0.0.0.0' || config.host === '::'
+      ? hostname()
+      : config.host.includes(':')
+        ? `[${config.host}]`
+        : config.host;
+  return `${scheme}://${host}:${port}${isWebSocket ? (config.websocketsPath ?? '/mqtt') : ''}`;
+}
+
+/** Joins sockets to the broker. */
+class BrokerSocketHandler implements SocketHandler<ClientConnection> {
+  private readonly broker: Broker;
+  private readonly config: ListenerConfig;
+  private readonly info: ListenerInfo;
+
+  constructor(broker: Broker, config: ListenerConfig, info: ListenerInfo) {
+    this.broker = broker;
+    this.config = config;
+    this.info = info;
+  }
+
+  onOpen(socket: ByteSocket): ClientConnection | null {
+    const connection = this.broker.accept(this.info, socket);
+    if (connection === null) return null;
+    const { config } = this;
+    if (config.protocol === 'websockets') {
+      connection.layer = new WebSocketLayer(connection, {
+        path: config.websocketsPath,
+        protocols: ['mqtt', 'mqttv3.1'],
+        maxHeaderBytes: config.websocketsHeadersSize,
+        allowedOrigins: config.websocketsOrigins.length > 0 ? config.websocketsOrigins : null,
+      });
+    }
+    if (config.proxyProtocol !== 0) {
+      const versions = { v1: config.proxyProtocol === 1, v2: config.proxyProtocol === 2 };
+      connection.layer = new ProxyLayer(connection, versions, connection.layer);
+    }
+    return connection;
+  }
+
+  onSecure(connection: ClientConnection, tls: TlsInfo): void {
+    const { log } = this.broker;
+    if (this.config.requireCertificate && !tls.isVerified) {
+      if (log.level >= LogLevel.notice) {
+        log.log(
+          LogLevel.notice,
+          tls.error === null
+            ? `Client connection from ${connection.label} rejected, client did not provide a certificate.`
+            : `Client connection from ${connection.label} rejected, client certificate: ${tls.error}.`,
+        );
+      }
+      this.broker.counters.close('client certificate');
+      connection.abort();
+      return;
+    }
+    if (this.config.useIdentityAsUsername) connection.transportUsername = tls.commonName;
+    if (log.level >= LogLevel.debug) {
+      log.log(LogLevel.debug, `Connection from ${connection.label} negotiated ${tls.version} cipher ${tls.cipher}`);
+    }
+  }
+
+  onTlsError(connection: ClientConnection, cause: string): void {
+    const { log, counters } = this.broker;
+    counters.close('tls error');
+    if (log.level >= LogLevel.notice) {
+      log.log(LogLevel.notice, `Client connection from ${connection.label} failed: ${cause}.`);
+    }
+  }
+
+  onData(connection: ClientConnection, chunk: Uint8Array): void {
+    this.broker.receive(connection, chunk);
+  }
+
+  onDrain(connection: ClientConnection): void {
+    connection.drain();
+  }
+
+  onClose(connection: ClientConnection): void {
+    connection.onClosed();
+  }
+}

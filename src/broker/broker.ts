@@ -1,0 +1,317 @@
+import type { AccessControl } from '../auth/access-control.ts';
+import { MAX_REMAINING_LENGTH, ProtocolVersion } from '../protocol/packet-type.ts';
+import { PublishView } from '../protocol/publish.ts';
+import { ReasonCode } from '../protocol/reason-code.ts';
+import { RetainedTree } from '../routing/retained-tree.ts';
+import { TopicCache } from '../routing/topic-cache.ts';
+import { TopicTree } from '../routing/topic-tree.ts';
+import type { Clock } from '../session/clock.ts';
+import { Delivery } from '../session/delivery.ts';
+import { Message } from '../session/message.ts';
+import { DropReason, type FlowObserver } from '../session/outgoing-flow.ts';
+import { NEVER_EXPIRES, Session, type Will } from '../session/session.ts';
+import { TimerWheel } from '../session/timer-wheel.ts';
+import type { ByteSocket } from '../transport/byte-connection.ts';
+import { OutputLoop } from '../transport/output-loop.ts';
+import { ClientConnection } from './client-connection.ts';
+import { CongestionControl } from './congestion.ts';
+import { Counters } from './counters.ts';
+import { IncomingMessage } from './incoming.ts';
+import type { ListenerInfo } from './listener-info.ts';
+import { type Logger, LogLevel, printable } from './log.ts';
+import type { BrokerOptions } from '../config/broker-options.ts';
+import { PublishFrame } from './publish-frames.ts';
+import { RetainedSender } from './retained-sender.ts';
+import { chooseMember, Router } from './router.ts';
+
+/** What MQTT 5 clients are told and held to where `max_packet_size` is not set: Mosquitto's default. */
+const DEFAULT_MAX_PACKET_SIZE = 2_000_000;
+/** Fixed header and the largest Remaining Length. */
+const LARGEST_PACKET = MAX_REMAINING_LENGTH + 5;
+
+/**
+ * An MQTT broker without sockets: connections are handed in by `accept`, time by a clock and a tick each second. All
+ * state is in this object, so that several brokers can live in one process.
+ */
+export class Broker implements FlowObserver {
+  readonly options: BrokerOptions;
+  readonly access: AccessControl;
+  readonly log: Logger;
+  readonly counters = new Counters();
+  readonly tree = new TopicTree<Session>();
+  readonly topics = new TopicCache<Session>();
+  readonly retained = new RetainedTree<Message>();
+  readonly sessions = new Map<string, Session>();
+  readonly connections = new Set<ClientConnection>();
+  readonly output = new OutputLoop();
+  readonly view = new PublishView();
+  readonly incoming = new IncomingMessage();
+  readonly frame = new PublishFrame(this.output);
+  readonly congestionControl = new CongestionControl(this.counters);
+  readonly retainedSender: RetainedSender;
+  readonly connectionWheel: TimerWheel<ClientConnection>;
+  readonly maxPacketSizeV5: number;
+  readonly maxPacketSizeV3: number;
+  /** Maximum Packet Size in CONNACK; 0: not sent. */
+  readonly advertisedMaxPacketSize: number;
+  /** The connection whose bytes are being handled, else null. */
+  reading: ClientConnection | null = null;
+  /** Monotonic time in whole seconds, as of the last tick. */
+  second: number;
+  private readonly clock: Clock;
+  private readonly router: Router;
+  private readonly sessionWheel: TimerWheel<Session>;
+  private isStopping = false;
+
+  constructor(options: BrokerOptions, access: AccessControl, log: Logger, clock: Clock) {
+    this.options = options;
+    this.access = access;
+    this.log = log;
+    this.clock = clock;
+    this.second = Math.floor(clock.monotonicMs() / 1_000);
+    this.router = new Router(this);
+    this.retainedSender = new RetainedSender(this);
+    this.connectionWheel = new TimerWheel(this.second, (connection) => connection.onDeadline());
+    this.sessionWheel = new TimerWheel(this.second, (session) => this.onSessionDeadline(session));
+    this.maxPacketSizeV5 = options.maxPacketSize ?? DEFAULT_MAX_PACKET_SIZE;
+    this.maxPacketSizeV3 = options.maxPacketSize ?? LARGEST_PACKET;
+    this.advertisedMaxPacketSize = this.maxPacketSizeV5 >= LARGEST_PACKET ? 0 : this.maxPacketSizeV5;
+  }
+
+  wallMs(): number {
+    return this.clock.wallMs();
+  }
+
+  /** Called about once a second: keep alive, timeouts, delayed wills, session expiry. */
+  tick(): void {
+    this.second = Math.floor(this.clock.monotonicMs() / 1_000);
+    this.connectionWheel.advance(this.second);
+    this.sessionWheel.advance(this.second);
+  }
+
+  /**
+   * Takes a new network connection.
+   *
+   * @returns null where a limit refuses it; the caller closes the socket
+   */
+  accept(listener: ListenerInfo, socket: ByteSocket): ClientConnection | null {
+    const { globalMaxConnections } = this.options;
+    if (
+      this.isStopping ||
+      (listener.maxConnections >= 0 && listener.connections >= listener.maxConnections) ||
+      (globalMaxConnections >= 0 && this.connections.size >= globalMaxConnections)
+    ) {
+      this.counters.connectionsRefused++;
+      this.counters.close('max connections');
+      if (this.log.level >= LogLevel.notice) {
+        const from = `${socket.remoteAddress}:${socket.remotePort}`;
+        this.log.log(LogLevel.notice, `Client connection from ${from} denied: max_connections exceeded.`);
+      }
+      return null;
+    }
+    const connection = new ClientConnection(this, listener, socket);
+    listener.connections++;
+    this.connections.add(connection);
+    this.counters.connectionsAccepted++;
+    this.connectionWheel.schedule(connection, this.second + this.options.connectTimeout);
+    return connection;
+  }
+
+  onConnectionClosed(connection: ClientConnection): void {
+    if (this.connections.delete(connection)) connection.listener.connections--;
+  }
+
+  /** Bytes of one connection. */
+  receive(connection: ClientConnection, chunk: Uint8Array): void {
+    this.counters.bytesReceived += chunk.length;
+    this.reading = connection;
+    connection.receive(chunk);
+    this.reading = null;
+  }
+
+  /** Routes a message, and retains it where it says so (v5 section 3.3.1.3). */
+  route(incoming: IncomingMessage): void {
+    if (incoming.retain) {
+      const { name } = incoming.topic!;
+      if (incoming.payloadStart === incoming.payloadEnd) this.retained.delete(name);
+      else this.retained.set(name, incoming.message());
+    }
+    this.router.route(incoming);
+  }
+
+  /** Publishes a message of the broker's own, or one that was kept. */
+  publish(message: Message): void {
+    const incoming = new IncomingMessage();
+    incoming.fromMessage(message, null, this.wallMs());
+    this.route(incoming);
+  }
+
+  limitExpiry(expiryInterval: number): number {
+    const { persistentClientExpiration: limit } = this.options;
+    if (limit === 0 || expiryInterval === 0) return expiryInterval;
+    return Math.min(expiryInterval, limit);
+  }
+
+  /**
+   * Binds a connection to its session: takes over the client's other connection (v5 [MQTT-3.1.4-3]), and starts anew
+   * or goes on as Clean Start says (v5 [MQTT-3.1.2-4], [MQTT-3.1.2-5]).
+   */
+  attach(
+    connection: ClientConnection,
+    clientId: string,
+    cleanStart: boolean,
+  ): { session: Session; isPresent: boolean } {
+    let session = this.sessions.get(clientId) ?? null;
+    if (session !== null && session.link !== null) {
+      this.counters.sessionsTakenOver++;
+      if (this.log.level >= LogLevel.notice) {
+        this.log.log(LogLevel.notice, `Client ${printable(clientId)} already connected, closing old connection.`);
+      }
+      (session.link as ClientConnection).fail(ReasonCode.sessionTakenOver, 'session taken over');
+      session = this.sessions.get(clientId) ?? null;
+    }
+    if (session !== null && cleanStart) {
+      this.endSession(session);
+      session = null;
+    }
+    const isPresent = session !== null;
+    if (session === null) {
+      session = new Session(clientId, connection.protocolVersion || ProtocolVersion.v311);
+      this.sessions.set(clientId, session);
+    } else {
+      this.sessionWheel.cancel(session);
+      session.expiresAtSecond = -1;
+      session.willAtSecond = -1;
+      session.will = null;
+    }
+    session.link = connection;
+    connection.session = session;
+    connection.state = 1;
+    this.counters.clientsConnected++;
+    return { session, isPresent };
+  }
+
+  /** After CONNACK and redelivery: shared messages that waited with nobody connected come here. */
+  afterAttach(session: Session): void {
+    for (const subscription of session.subscriptions()) {
+      const { group } = subscription;
+      if (group === null) continue;
+      for (const other of group.members) {
+        if (other.subscriber.link === null) this.moveShared(other.subscriber);
+      }
+    }
+  }
+
+  /** The connection of a session ended: its will and its expiry take their course. */
+  detach(connection: ClientConnection): void {
+    const { session } = connection;
+    if (session === null || session.link !== connection) return;
+    session.link = null;
+    this.counters.clientsConnected--;
+    const { will } = session;
+    if (session.expiryInterval === 0) {
+      this.endSession(session);
+      return;
+    }
+    session.expiresAtSecond = session.expiryInterval === NEVER_EXPIRES ? -1 : this.second + session.expiryInterval;
+    if (will !== null) {
+      if (will.delayInterval === 0) this.publishWill(session);
+      else session.willAtSecond = this.second + will.delayInterval;
+    }
+    this.moveShared(session);
+    this.scheduleSession(session);
+  }
+
+  private scheduleSession(session: Session): void {
+    const { expiresAtSecond: expiry, willAtSecond: will } = session;
+    const due = will >= 0 && (expiry < 0 || will < expiry) ? will : expiry;
+    if (due >= 0) this.sessionWheel.schedule(session, due);
+  }
+
+  private onSessionDeadline(session: Session): void {
+    if (session.link !== null) return;
+    if (session.willAtSecond >= 0 && session.willAtSecond <= this.second) this.publishWill(session);
+    if (session.expiresAtSecond >= 0 && session.expiresAtSecond <= this.second) {
+      this.counters.sessionsExpired++;
+      this.endSession(session);
+    } else this.scheduleSession(session);
+  }
+
+  /** v5 [MQTT-3.1.2-8]: at the latest when the session ends. */
+  private publishWill(session: Session): void {
+    const { will } = session;
+    session.will = null;
+    session.willAtSecond = -1;
+    if (will === null) return;
+    this.counters.willsPublished++;
+    this.publish(willMessage(will, this.wallMs()));
+  }
+
+  /** Removes a session and all it holds; what it shared with others goes to them. */
+  endSession(session: Session): void {
+    this.sessionWheel.cancel(session);
+    if (this.sessions.get(session.clientId) === session) this.sessions.delete(session.clientId);
+    for (const subscription of session.subscriptions()) this.tree.unsubscribe(subscription);
+    session.clearSubscriptions();
+    this.publishWill(session);
+    this.moveShared(session);
+    session.outgoing?.discard(this);
+    session.outgoing = null;
+    session.incoming = null;
+  }
+
+  /** Gives unfinished messages of share groups to other members (v5 section 4.8.2), where there is one connected. */
+  private moveShared(session: Session): void {
+    const { outgoing } = session;
+    if (outgoing === null || outgoing.isEmpty) return;
+    const taken = outgoing.takeShared((delivery) => {
+      const { group } = delivery.shared!;
+      const member = group === null ? null : chooseMember(group, session);
+      return member !== null && member.subscriber.link !== null;
+    });
+    for (const delivery of taken) {
+      const member = chooseMember(delivery.shared!.group!, session)!;
+      const qos = delivery.message.qos < member.qos ? delivery.message.qos : member.qos;
+      this.counters.sharedRedelivered++;
+      const moved = new Delivery(delivery.message, qos, delivery.retain, member.identifier, member);
+      member.subscriber.deliver(moved, this.options, this);
+    }
+  }
+
+  onDropped(delivery: Delivery, reason: DropReason): void {
+    this.counters.drop(reason);
+    if (this.log.level >= LogLevel.debug) {
+      const { message } = delivery;
+      this.log.log(
+        LogLevel.debug,
+        `Dropped message '${printable(message.topic.name)}' (${message.payload.length} bytes): ${reason}.`,
+      );
+    }
+  }
+
+  /** Ends every connection: 0x8B to MQTT 5 clients. Sessions stay as they are. */
+  stop(): void {
+    this.isStopping = true;
+    for (const connection of [...this.connections]) {
+      connection.fail(ReasonCode.serverShuttingDown, 'server shutting down');
+    }
+    this.output.flushAll();
+    this.retainedSender.stop();
+    this.congestionControl.stop();
+  }
+}
+
+/** The will as a message of now: its expiry runs from here. */
+function willMessage(will: Will, wallMs: number): Message {
+  const { message, messageExpiryInterval } = will;
+  if (messageExpiryInterval === null) return message;
+  return new Message(
+    message.topic,
+    message.payload,
+    message.properties,
+    message.qos,
+    message.retain,
+    wallMs + messageExpiryInterval * 1_000,
+    message.publisherId,
+  );
+}

@@ -1,0 +1,476 @@
+// Hot path: packets of one client in, frames to it out. Benchmark: bench/broker (all flows).
+import { ackFirstByte, type AckType, decodeAck, encodeAck, writeShortAck } from '../protocol/ack.ts';
+import { ByteWriter } from '../protocol/byte-writer.ts';
+import { checkFirstByte, type Packet, writePacket } from '../protocol/packet.ts';
+import { packetTypeName, PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
+import type { Properties } from '../protocol/properties.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { ReasonCode, reasonCodeName } from '../protocol/reason-code.ts';
+import type { Identity } from '../auth/access-control.ts';
+import type { Delivery } from '../session/delivery.ts';
+import { DropReason, type SessionLink } from '../session/outgoing-flow.ts';
+import type { Session } from '../session/session.ts';
+import type { WheelItem } from '../session/timer-wheel.ts';
+import { ByteConnection, type ByteSocket } from '../transport/byte-connection.ts';
+import type { LayerHost } from '../transport/inbound-layers.ts';
+import type { ProxyHeader } from '../transport/proxy-protocol.ts';
+import type { Broker } from './broker.ts';
+import type { Congestion } from './congestion.ts';
+import { handleConnect } from './handle-connect.ts';
+import { handlePublish, handlePubrel } from './handle-publish.ts';
+import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts';
+import { handleDisconnect } from './handle-disconnect.ts';
+import { remainingSeconds } from './incoming.ts';
+import type { IncomingMessage } from './incoming.ts';
+import type { ListenerInfo } from './listener-info.ts';
+import { LogLevel, printable } from './log.ts';
+import { TopicAliases } from './topic-aliases.ts';
+
+/** Seconds an ended connection may take to close from its side. */
+const LINGER_SECONDS = 2;
+
+const NO_TOPIC = new Uint8Array(0);
+
+/** How a connection stands; a client sends CONNECT first, and once (v5 [MQTT-3.1.0-1], [MQTT-3.1.0-2]). */
+export const ConnectionState = { new: 0, connected: 1, ended: 2 } as const;
+export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
+
+/** One network connection of one client. */
+export class ClientConnection extends ByteConnection implements SessionLink, LayerHost, WheelItem, Identity {
+  readonly broker: Broker;
+  readonly listener: ListenerInfo;
+  session: Session | null = null;
+  state: ConnectionState = ConnectionState.new;
+  wheelSecond = -1;
+  wheelIndex = 0;
+  /** Monotonic second of the last packet. */
+  lastSeen: number;
+  /** Seconds of silence after which the connection ends: 1.5 x Keep Alive; 0: never. */
+  silenceLimit = 0;
+  /** Largest packet the client takes, in bytes (v5 section 3.1.2.11.4). */
+  clientMaximumPacketSize = 0xffff_ffff;
+  window = 0;
+  /** Topic aliases in both directions; null until one is used. */
+  aliases: TopicAliases | null = null;
+  /** Aliases the client lets us make. */
+  aliasMaximum = 0;
+  /** Reason Strings and User Properties may be sent anywhere (v5 section 3.1.2.11.7). */
+  wantsProblemInformation = true;
+  congestion: Congestion | null = null;
+  /** Congested receivers that hold back this connection's reads. */
+  pausedBy = 0;
+  /** Bytes and acknowledgements that went through: tells a slow reader from a stopped one. */
+  progress = 0;
+  private knownAddress: string | null = null;
+  private knownPort = 0;
+  /** User name that the transport proved, such as a certificate's; null: none. */
+  transportUsername: string | null = null;
+
+  constructor(broker: Broker, listener: ListenerInfo, socket: ByteSocket) {
+    super(broker.output, socket);
+    this.broker = broker;
+    this.listener = listener;
+    this.lastSeen = broker.second;
+    if (broker.log.level >= LogLevel.notice) {
+      // A closed socket has no address any more, and the line of its end names it.
+      this.knownAddress = plainAddress(socket.remoteAddress);
+      this.knownPort = socket.remotePort ?? 0;
+    }
+  }
+
+  get clientId(): string {
+    return this.session === null ? '' : this.session.clientId;
+  }
+
+  get username(): string | null {
+    return this.session === null ? null : this.session.username;
+  }
+
+  /** The client's address, from the PROXY header where there was one. */
+  get address(): string {
+    return this.knownAddress ?? plainAddress(this.socket?.remoteAddress);
+  }
+
+  get port(): number {
+    return this.knownAddress === null ? (this.socket?.remotePort ?? 0) : this.knownPort;
+  }
+
+  /** `ID [ADDR:PORT]` for logs, or the address alone before CONNECT. */
+  get label(): string {
+    const at = `${this.address}:${this.port}`;
+    return this.session === null ? at : `${printable(this.session.clientId)} [${at}]`;
+  }
+
+  protected maximumPacketLength(): number {
+    return this.protocolVersion === ProtocolVersion.v5 ? this.broker.maxPacketSizeV5 : this.broker.maxPacketSizeV3;
+  }
+
+  protected handlePacket(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
+    const { broker } = this;
+    broker.counters.packetsReceived++;
+    this.lastSeen = broker.second;
+    const type = firstByte >> 4;
+    if (this.state !== ConnectionState.connected) {
+      if (this.state === ConnectionState.ended) return;
+      if (type !== PacketType.connect) {
+        throw new ProtocolError(
+          ReasonCode.protocolError,
+          `${packetTypeName(type)} before CONNECT`,
+          'v5 [MQTT-3.1.0-1]',
+        );
+      }
+      checkFirstByte(firstByte, 0);
+      handleConnect(broker, this, bytes, start, end);
+      return;
+    }
+    if (type === PacketType.publish) return handlePublish(broker, this, firstByte, bytes, start, end);
+    checkFirstByte(firstByte, this.protocolVersion);
+    switch (type) {
+      case PacketType.puback:
+      case PacketType.pubrec:
+      case PacketType.pubrel:
+      case PacketType.pubcomp:
+        return this.handleAck(type, bytes, start, end);
+      case PacketType.subscribe:
+        return handleSubscribe(broker, this, bytes, start, end);
+      case PacketType.unsubscribe:
+        return handleUnsubscribe(broker, this, bytes, start, end);
+      case PacketType.pingreq:
+        if (start !== end) {
+          throw new ProtocolError(ReasonCode.malformedPacket, 'PINGREQ has a body', 'v5 section 3.12');
+        }
+        return this.sendPingresp();
+      case PacketType.disconnect:
+        return handleDisconnect(broker, this, bytes, start, end);
+      case PacketType.connect:
+        throw new ProtocolError(ReasonCode.protocolError, 'second CONNECT', 'v5 [MQTT-3.1.0-2]');
+      default:
+        throw new ProtocolError(
+          ReasonCode.protocolError,
+          `a client may not send ${packetTypeName(type)}`,
+          'v5 section 2.1.2',
+        );
+    }
+  }
+
+  private handleAck(type: AckType, bytes: Uint8Array, start: number, end: number): void {
+    const { broker } = this;
+    const session = this.session!;
+    let packetId: number;
+    let reasonCode = 0;
+    if (end - start === 2) {
+      packetId = (bytes[start]! << 8) | bytes[start + 1]!;
+      if (packetId === 0) decodeAck(type, bytes, start, end, this.protocolVersion);
+    } else {
+      const packet = decodeAck(type, bytes, start, end, this.protocolVersion);
+      packetId = packet.packetId;
+      reasonCode = packet.reasonCode;
+    }
+    this.progress++;
+    if (type === PacketType.pubrel) return handlePubrel(broker, this, packetId);
+    const { outgoing } = session;
+    switch (type) {
+      case PacketType.puback:
+        if (outgoing === null || !outgoing.handlePuback(packetId, reasonCode, this, broker)) this.refuseAck(packetId);
+        return;
+      case PacketType.pubrec:
+        if (outgoing !== null && outgoing.handlePubrec(packetId, reasonCode, this, broker)) return;
+        // v5 section 4.3.3: an unknown PUBREC is answered, so that the peer can forget it.
+        if (reasonCode < 0x80) this.sendPubrel(packetId, ReasonCode.packetIdentifierNotFound);
+        return;
+      case PacketType.pubcomp:
+        outgoing?.handlePubcomp(packetId, this, broker);
+        return;
+    }
+  }
+
+  /** A PUBACK for a QoS 2 message is a protocol error; one for nothing may be late and is let pass. */
+  private refuseAck(packetId: number): void {
+    const delivery = this.session!.outgoing?.inflight.get(packetId);
+    if (delivery === undefined) return;
+    throw new ProtocolError(ReasonCode.protocolError, 'PUBACK for a QoS 2 message', 'v5 section 4.3.3');
+  }
+
+  /** Queues any packet; for those off the hot path. */
+  send(packet: Packet): void {
+    const writer = new ByteWriter(128);
+    writePacket(writer, packet, this.protocolVersion || ProtocolVersion.v311);
+    if (writer.offset - writer.packetStart > this.clientMaximumPacketSize) return;
+    this.queue(writer.bytes, writer.packetStart, writer.offset);
+  }
+
+  sendAck(type: AckType, packetId: number, reasonCode: number, properties: Properties | null): void {
+    if (this.protocolVersion !== ProtocolVersion.v5 || (reasonCode === 0 && properties === null)) {
+      const { output } = this.broker;
+      output.reserve(4);
+      const start = output.offset;
+      output.offset = writeShortAck(output.arena, start, ackFirstByte(type), packetId);
+      this.queue(output.arena, start, output.offset);
+      return;
+    }
+    const writer = new ByteWriter(32);
+    encodeAck(writer, { type, packetId, reasonCode, properties }, this.protocolVersion);
+    if (writer.offset - writer.packetStart > this.clientMaximumPacketSize) {
+      // v5 section 3.4.2.2.2: properties are left out where the packet would be too large.
+      return this.sendAck(type, packetId, reasonCode, null);
+    }
+    this.queue(writer.bytes, writer.packetStart, writer.offset);
+  }
+
+  sendPubrel(packetId: number, reasonCode: number): void {
+    this.sendAck(PacketType.pubrel, packetId, reasonCode, null);
+  }
+
+  private sendPingresp(): void {
+    const { output } = this.broker;
+    output.reserve(2);
+    const start = output.offset;
+    output.arena[start] = PacketType.pingresp << 4;
+    output.arena[start + 1] = 0;
+    output.offset = start + 2;
+    this.queue(output.arena, start, start + 2);
+  }
+
+  sendPublish(delivery: Delivery, dup: boolean): boolean {
+    const { message, qos } = delivery;
+    const { broker } = this;
+    const alias = this.aliasMaximum === 0 ? 0 : this.outgoingAlias(message.topic.name);
+    return this.encodeAndQueue(
+      qos,
+      delivery.retain,
+      dup,
+      alias < 0 ? NO_TOPIC : message.topic.bytes,
+      delivery.packetId,
+      message.properties,
+      0,
+      message.properties.length,
+      message.expiresAtMs === 0 ? -1 : remainingSeconds(message.expiresAtMs, broker.wallMs()),
+      delivery.identifier,
+      Math.abs(alias),
+      message.payload,
+      0,
+      message.payload.length,
+    );
+  }
+
+  /** Sends the message at hand at QoS 0 with what is this connection's own: identifier, alias. */
+  sendOwnQoS0(incoming: IncomingMessage, retain: boolean, identifier: number): boolean {
+    const topic = incoming.topic!;
+    const alias = this.aliasMaximum === 0 ? 0 : this.outgoingAlias(topic.name);
+    return this.encodeAndQueue(
+      0,
+      retain,
+      false,
+      alias < 0 ? NO_TOPIC : topic.bytes,
+      0,
+      incoming.properties,
+      incoming.propertiesStart,
+      incoming.propertiesEnd,
+      incoming.expiryInterval,
+      identifier,
+      Math.abs(alias),
+      incoming.payload,
+      incoming.payloadStart,
+      incoming.payloadEnd,
+    );
+  }
+
+  private encodeAndQueue(
+    qos: number,
+    retain: boolean,
+    dup: boolean,
+    topic: Uint8Array,
+    packetId: number,
+    properties: Uint8Array,
+    propertiesStart: number,
+    propertiesEnd: number,
+    expiryInterval: number,
+    identifier: number,
+    alias: number,
+    payload: Uint8Array,
+    payloadStart: number,
+    payloadEnd: number,
+  ): boolean {
+    const { frame, counters } = this.broker;
+    const isV5 = this.protocolVersion === ProtocolVersion.v5;
+    const fits = frame.encode(
+      qos,
+      retain,
+      dup,
+      topic,
+      packetId,
+      isV5,
+      properties,
+      propertiesStart,
+      propertiesEnd,
+      expiryInterval,
+      identifier,
+      alias,
+      payload,
+      payloadStart,
+      payloadEnd,
+      this.clientMaximumPacketSize,
+    );
+    if (!fits) return false;
+    this.queue(frame.bytes, frame.start, frame.end);
+    if (frame.isSplit) this.queue(payload, payloadStart, payloadEnd);
+    counters.publishSent++;
+    counters.publishBytesSent += payloadEnd - payloadStart;
+    return true;
+  }
+
+  /** 0: none; positive: a new alias, sent with the topic; negative: an alias the client knows, sent without. */
+  private outgoingAlias(topicName: string): number {
+    this.aliases ??= new TopicAliases();
+    return this.aliases.outgoing(topicName, this.aliasMaximum);
+  }
+
+  protected onBlocked(): void {
+    this.broker.congestionControl.onBlocked(this);
+  }
+
+  protected onDrained(): void {
+    this.broker.congestionControl.onDrained(this);
+  }
+
+  override drain(): void {
+    const before = this.backlogBytes;
+    super.drain();
+    this.progress += (before - this.backlogBytes) >>> 8;
+    if (this.congestion !== null) this.broker.congestionControl.onProgress(this);
+  }
+
+  /** True where a QoS 0 message must be dropped because the client does not read. */
+  get isOverflowing(): boolean {
+    return this.backlog !== null && this.backlog.bytes > this.broker.options.maxOutgoingBytes;
+  }
+
+  pauseReading(): void {
+    if (this.pausedBy++ === 0) this.socket?.pause();
+  }
+
+  resumeReading(): void {
+    if (this.pausedBy === 0 || --this.pausedBy > 0) return;
+    this.lastSeen = this.broker.second;
+    this.socket?.resume();
+  }
+
+  protected handleFramingError(error: ProtocolError): void {
+    this.fail(error.reasonCode, `${error.message} (${error.clause})`);
+  }
+
+  /**
+   * Ends the connection for what the client did or what the broker decided: answers CONNACK or DISCONNECT where the
+   * protocol has one, logs `cause`, counts the reason, and closes.
+   */
+  fail(reasonCode: ReasonCode, cause: string, properties: Properties | null = null): void {
+    if (this.state === ConnectionState.ended) return;
+    const { broker } = this;
+    broker.counters.close(reasonCodeName(reasonCode));
+    if (broker.log.level >= LogLevel.notice) {
+      broker.log.log(LogLevel.notice, `Client ${this.label} disconnected: ${cause}.`);
+    }
+    if (this.protocolVersion === ProtocolVersion.v5) {
+      const told = this.withReasonString(properties, cause);
+      if (this.state === ConnectionState.connected) {
+        this.send({ type: PacketType.disconnect, reasonCode, properties: told });
+      } else if (reasonCode >= 0x80 && reasonCode !== ReasonCode.keepAliveTimeout) {
+        this.send({ type: PacketType.connack, sessionPresent: false, reasonCode, properties: told });
+      }
+    }
+    this.end();
+  }
+
+  /** CONNACK and DISCONNECT may always carry a Reason String (v5 section 3.1.2.11.7), where the option asks for it. */
+  private withReasonString(properties: Properties | null, cause: string): Properties | null {
+    return this.broker.options.reasonStrings ? { ...properties, reasonString: printable(cause) } : properties;
+  }
+
+  /** Closes after what is queued; the session goes its way as its will and expiry say. */
+  end(): void {
+    if (this.state === ConnectionState.ended) return;
+    const wasConnected = this.state === ConnectionState.connected;
+    this.state = ConnectionState.ended;
+    this.endGracefully();
+    this.broker.connectionWheel.schedule(this, this.broker.second + LINGER_SECONDS);
+    if (wasConnected) this.broker.detach(this);
+  }
+
+  /** Closes at once, without a word. */
+  abort(): void {
+    const { socket } = this;
+    this.onClosed();
+    socket?.terminate();
+  }
+
+  /** The socket closed, for whatever cause. */
+  onClosed(): void {
+    const { broker } = this;
+    if (this.socket === null) return;
+    if (this.state === ConnectionState.connected) {
+      broker.counters.close('connection lost');
+      if (broker.log.level >= LogLevel.notice) {
+        broker.log.log(LogLevel.notice, `Client ${this.label} closed its connection.`);
+      }
+    }
+    const wasConnected = this.state === ConnectionState.connected;
+    this.state = ConnectionState.ended;
+    broker.connectionWheel.cancel(this);
+    broker.congestionControl.onClosed(this);
+    this.release();
+    broker.onConnectionClosed(this);
+    if (wasConnected) broker.detach(this);
+  }
+
+  /** The wheel's deadline: no CONNECT in time, silence, or a lingering close. */
+  onDeadline(): void {
+    const { broker } = this;
+    if (this.state === ConnectionState.ended) {
+      this.socket?.terminate();
+      return;
+    }
+    if (this.state === ConnectionState.new) {
+      this.fail(ReasonCode.keepAliveTimeout, 'no CONNECT in time');
+      return;
+    }
+    if (this.silenceLimit === 0) return;
+    const due = this.lastSeen + this.silenceLimit;
+    if (due > broker.second || this.pausedBy > 0) {
+      broker.connectionWheel.schedule(this, Math.max(due, broker.second + 1));
+      return;
+    }
+    broker.counters.keepAliveTimeouts++;
+    this.fail(ReasonCode.keepAliveTimeout, 'exceeded timeout');
+  }
+
+  onProxyHeader(header: ProxyHeader): void {
+    if (header.sourceAddress !== null) {
+      this.knownAddress = header.sourceAddress;
+      this.knownPort = header.sourcePort ?? 0;
+    }
+    if (header.tls !== null && header.tls.verified && this.listener.useIdentityAsUsername) {
+      this.transportUsername = header.tls.commonName;
+    }
+  }
+
+  onLayerError(cause: string): void {
+    this.fail(ReasonCode.malformedPacket, cause);
+  }
+
+  onPeerClosed(): void {
+    if (this.state === ConnectionState.connected && this.broker.log.level >= LogLevel.notice) {
+      this.broker.log.log(LogLevel.notice, `Client ${this.label} closed its connection.`);
+    }
+    this.end();
+  }
+
+  countDrop(reason: DropReason): void {
+    this.broker.counters.drop(reason);
+  }
+}
+
+/** IPv4 addresses reach a socket of both families as ::ffff:a.b.c.d; a unix socket has none. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return 'local';
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}

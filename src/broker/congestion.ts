@@ -1,0 +1,100 @@
+import type { ClientConnection } from './client-connection.ts';
+import type { Counters } from './counters.ts';
+
+/** Unsent bytes of a receiver above which its producers are held back. */
+const HIGH_WATER = 1024 * 1024;
+const LOW_WATER = HIGH_WATER / 2;
+const CHECK_MS = 100;
+/** What a receiver must take between two checks to hold producers back: 64 KiB, or 256 acknowledgements. */
+const LEAST_PROGRESS = 256;
+
+/** A receiver with more unsent bytes than the high-water mark. */
+export class Congestion {
+  /** Producers whose reads wait for it. */
+  readonly waiting: ClientConnection[] = [];
+  /** It stopped reading: nobody waits for it any more, and what it can't take is dropped. */
+  isStalled = false;
+  progressSeen: number;
+
+  constructor(progress: number) {
+    this.progressSeen = progress;
+  }
+}
+
+/**
+ * Back pressure from receivers to producers. A receiver that reads, but slower than its producers send, makes them
+ * wait, so that a burst arrives whole; one that takes less than some 640 KiB/s while it is behind is stalled: from then
+ * on its messages are dropped and counted, and nobody waits for it. A stopped reader so costs its producers at most
+ * one check interval.
+ */
+export class CongestionControl {
+  private readonly congested = new Set<ClientConnection>();
+  private readonly counters: Counters;
+  private timer: ReturnType<typeof setInterval> | null = null;
+
+  constructor(counters: Counters) {
+    this.counters = counters;
+  }
+
+  get size(): number {
+    return this.congested.size;
+  }
+
+  onBlocked(connection: ClientConnection): void {
+    if (connection.congestion !== null || connection.backlogBytes < HIGH_WATER) return;
+    connection.congestion = new Congestion(connection.progress);
+    this.congested.add(connection);
+    this.timer ??= setInterval(() => this.check(), CHECK_MS);
+  }
+
+  /** Holds back a producer that sends to a congested receiver. */
+  hold(producer: ClientConnection | null, receiver: ClientConnection): void {
+    const { congestion } = receiver;
+    if (congestion === null || congestion.isStalled || producer === null || !producer.isOpen) return;
+    if (congestion.waiting.includes(producer)) return;
+    congestion.waiting.push(producer);
+    this.counters.producersPaused++;
+    producer.pauseReading();
+  }
+
+  onProgress(connection: ClientConnection): void {
+    if (connection.backlogBytes <= LOW_WATER) this.release(connection);
+  }
+
+  onDrained(connection: ClientConnection): void {
+    if (connection.congestion !== null) this.release(connection);
+  }
+
+  onClosed(connection: ClientConnection): void {
+    if (connection.congestion !== null) this.release(connection);
+  }
+
+  private release(connection: ClientConnection): void {
+    const { congestion } = connection;
+    connection.congestion = null;
+    this.congested.delete(connection);
+    if (congestion !== null) this.resumeProducers(congestion);
+    if (this.congested.size === 0) this.stop();
+  }
+
+  private resumeProducers(congestion: Congestion): void {
+    const producers = congestion.waiting.splice(0);
+    for (const producer of producers) producer.resumeReading();
+  }
+
+  private check(): void {
+    for (const connection of this.congested) {
+      const congestion = connection.congestion!;
+      const made = connection.progress - congestion.progressSeen;
+      congestion.progressSeen = connection.progress;
+      if (made >= LEAST_PROGRESS) continue;
+      congestion.isStalled = true;
+      this.resumeProducers(congestion);
+    }
+  }
+
+  stop(): void {
+    if (this.timer !== null) clearInterval(this.timer);
+    this.timer = null;
+  }
+}

@@ -1,0 +1,32 @@
+import { DropReason } from '../session/outgoing-flow.ts';
+
+/** Plain numbers that the road of a message adds to; they are read when somebody asks for metrics. */
+export class Counters {
+  bytesReceived = 0;
+  bytesSent = 0;
+  packetsReceived = 0;
+  publishReceived = 0;
+  publishSent = 0;
+  publishBytesReceived = 0;
+  publishBytesSent = 0;
+  connectionsAccepted = 0;
+  connectionsRefused = 0;
+  clientsConnected = 0;
+  sessionsTakenOver = 0;
+  sessionsExpired = 0;
+  willsPublished = 0;
+  keepAliveTimeouts = 0;
+  producersPaused = 0;
+  sharedRedelivered = 0;
+  readonly dropped = new Map<DropReason, number>(Object.values(DropReason).map((reason) => [reason, 0]));
+  /** Connections the broker ended, by reason code name. */
+  readonly closed = new Map<string, number>();
+
+  drop(reason: DropReason): void {
+    this.dropped.set(reason, this.dropped.get(reason)! + 1);
+  }
+
+  close(reason: string): void {
+    this.closed.set(reason, (this.closed.get(reason) ?? 0) + 1);
+  }
+}

@@ -1,0 +1,210 @@
+// Hot path: PUBLISH in -> router. Benchmark: bench/broker (q0-pair, q1-100pairs).
+import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import { ReasonCode } from '../protocol/reason-code.ts';
+import type { Topic } from '../routing/topic-cache.ts';
+import type { Session } from '../session/session.ts';
+import type { Broker } from './broker.ts';
+import type { ClientConnection } from './client-connection.ts';
+import { LogLevel, printable } from './log.ts';
+import { TopicAliases } from './topic-aliases.ts';
+
+const DOLLAR = 0x24;
+
+/** PUBLISH from a client: v5 section 3.3, v3.1.1 section 3.3. */
+export function handlePublish(
+  broker: Broker,
+  connection: ClientConnection,
+  firstByte: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  const { view, counters } = broker;
+  const session = connection.session!;
+  view.decode(firstByte, bytes, start, end, connection.protocolVersion);
+  const topic = resolveTopic(broker, connection, bytes);
+  const { qos } = view;
+  if (view.hasSubscriptionIdentifier) {
+    throw new ProtocolError(
+      ReasonCode.protocolError,
+      'a client sent a subscription identifier in PUBLISH',
+      'v5 [MQTT-3.3.4-6]',
+    );
+  }
+  if (qos > connection.listener.maxQos) {
+    throw new ProtocolError(ReasonCode.qosNotSupported, 'QoS above the maximum', 'v5 [MQTT-3.2.2-11]');
+  }
+  if (view.retain && !broker.options.retainAvailable) {
+    throw new ProtocolError(ReasonCode.retainNotSupported, 'retain is not available', 'v5 [MQTT-3.2.2-14]');
+  }
+  counters.publishReceived++;
+  counters.publishBytesReceived += view.payloadEnd - view.payloadStart;
+  const refusal = mayPublish(broker, connection, topic);
+  if (refusal !== ReasonCode.success) return refusePublish(broker, connection, topic, refusal);
+
+  const { incoming } = broker;
+  incoming.fromView(view, bytes, topic, session, view.messageExpiryInterval < 0 ? 0 : broker.wallMs());
+  if (qos === 0) {
+    if (!view.retain) offerFrame(broker, connection, firstByte, bytes, start, end);
+    broker.route(incoming);
+  } else if (qos === 1) {
+    const wanted = topic.match(broker.tree).length > 0;
+    const reasonCode = wanted ? ReasonCode.success : ReasonCode.noMatchingSubscribers;
+    // The acknowledgement goes ahead of the copy that the publisher may itself receive.
+    connection.sendAck(PacketType.puback, view.packetId, reasonCode, null);
+    broker.route(incoming);
+  } else receiveQoS2(broker, connection, session, view.packetId, topic);
+  incoming.clear();
+}
+
+/**
+ * Holds a QoS 2 message until its PUBREL (v5 section 4.3.3, method A); a second PUBLISH with the same identifier is
+ * answered again and changes nothing (v5 [MQTT-4.3.3-10]).
+ */
+function receiveQoS2(
+  broker: Broker,
+  connection: ClientConnection,
+  session: Session,
+  packetId: number,
+  topic: Topic<Session>,
+): void {
+  session.incoming ??= new Map();
+  if (!session.incoming.has(packetId)) {
+    const maximum = broker.options.maxInflightMessages;
+    if (maximum > 0 && session.incoming.size >= maximum && connection.protocolVersion === ProtocolVersion.v5) {
+      throw new ProtocolError(
+        ReasonCode.receiveMaximumExceeded,
+        `more than ${maximum} unreleased QoS 2 messages`,
+        'v5 [MQTT-3.3.4-9]',
+      );
+    }
+    session.incoming.set(packetId, broker.incoming.message());
+  }
+  const wanted = topic.match(broker.tree).length > 0;
+  connection.sendAck(PacketType.pubrec, packetId, wanted ? ReasonCode.success : ReasonCode.noMatchingSubscribers, null);
+}
+
+/** PUBREL: the message goes out once, PUBCOMP ahead of it (v5 [MQTT-4.3.3-11]). */
+export function handlePubrel(broker: Broker, connection: ClientConnection, packetId: number): void {
+  const session = connection.session!;
+  const message = session.incoming?.get(packetId);
+  if (message === undefined) {
+    return connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.packetIdentifierNotFound, null);
+  }
+  session.incoming!.delete(packetId);
+  connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.success, null);
+  if (message === null) return;
+  const { incoming } = broker;
+  incoming.fromMessage(message, session, broker.wallMs());
+  broker.route(incoming);
+  incoming.clear();
+}
+
+function resolveTopic(broker: Broker, connection: ClientConnection, bytes: Uint8Array): Topic<Session> {
+  const { view } = broker;
+  const alias = view.topicAlias;
+  if (alias >= 0 && (alias === 0 || alias > connection.listener.maxTopicAlias)) {
+    throw new ProtocolError(
+      ReasonCode.topicAliasInvalid,
+      `topic alias ${alias} is not in 1..${connection.listener.maxTopicAlias}`,
+      'v5 [MQTT-3.3.2-9]',
+    );
+  }
+  if (view.topicStart === view.topicEnd) {
+    const known = alias > 0 ? (connection.aliases?.getIncoming(alias) ?? null) : null;
+    if (known !== null) return known;
+    if (alias < 0 && connection.protocolVersion !== ProtocolVersion.v5) {
+      throw new ProtocolError(ReasonCode.malformedPacket, 'topic name is empty', 'v3.1.1 [MQTT-4.7.3-1]');
+    }
+    throw new ProtocolError(
+      ReasonCode.protocolError,
+      alias < 0 ? 'no topic name and no topic alias' : `topic alias ${alias} was not set`,
+      'v5 section 3.3.2.3.4',
+    );
+  }
+  const topic = broker.topics.lookup(bytes, view.topicStart, view.topicEnd);
+  if (topic === null) {
+    throw new ProtocolError(
+      ReasonCode.malformedPacket,
+      'topic name is not valid UTF-8, holds a wildcard or has too many levels',
+      'v5 [MQTT-3.3.2-2]',
+    );
+  }
+  if (alias > 0) {
+    connection.aliases ??= new TopicAliases();
+    connection.aliases.setIncoming(alias, topic);
+  }
+  return topic;
+}
+
+/** `$SYS` is the broker's own, but for the state of bridges (as Mosquitto); the rest is for the access control. */
+function mayPublish(broker: Broker, connection: ClientConnection, topic: Topic<Session>): ReasonCode {
+  if (topic.bytes[0] === DOLLAR && !isOpenDollarTopic(topic.name)) return ReasonCode.notAuthorized;
+  const { topics } = broker.access;
+  if (topics !== null && !topics.canPublish(connection, topic.name)) return ReasonCode.notAuthorized;
+  const { messageSizeLimit } = broker.options;
+  const { view } = broker;
+  if (messageSizeLimit > 0 && view.payloadEnd - view.payloadStart > messageSizeLimit) {
+    return ReasonCode.implementationSpecificError;
+  }
+  return ReasonCode.success;
+}
+
+const BRIDGE_STATE = /^\$SYS\/broker\/connection\/[^/]+\/state$/;
+
+function isOpenDollarTopic(topicName: string): boolean {
+  if (topicName === '$SYS' || topicName.startsWith('$SYS/')) return BRIDGE_STATE.test(topicName);
+  return !topicName.startsWith('$CONTROL/') && !topicName.startsWith('$share/');
+}
+
+/** The message goes no further; its QoS flow is completed (v5 section 3.4.2.1, v3.1.1 [MQTT-3.3.5-2]). */
+function refusePublish(
+  broker: Broker,
+  connection: ClientConnection,
+  topic: Topic<Session>,
+  reasonCode: ReasonCode,
+): void {
+  const { view, log } = broker;
+  if (log.level >= LogLevel.debug) {
+    log.log(
+      LogLevel.debug,
+      `Denied PUBLISH from ${connection.label} (d${view.dup ? 1 : 0}, q${view.qos}, r${view.retain ? 1 : 0}, ` +
+        `m${view.packetId}, '${printable(topic.name)}', ... (${view.payloadEnd - view.payloadStart} bytes))`,
+    );
+  }
+  const isV5 = connection.protocolVersion === ProtocolVersion.v5;
+  if (view.qos === 1) connection.sendAck(PacketType.puback, view.packetId, isV5 ? reasonCode : 0, null);
+  else if (view.qos === 2) {
+    // In MQTT 5 an error in PUBREC ends the flow; before, PUBREL follows and must find the identifier.
+    if (!isV5) {
+      const session = connection.session!;
+      session.incoming ??= new Map();
+      if (!session.incoming.has(view.packetId)) session.incoming.set(view.packetId, null);
+    }
+    connection.sendAck(PacketType.pubrec, view.packetId, isV5 ? reasonCode : 0, null);
+  }
+}
+
+/**
+ * Lets receivers of the same layout have the very bytes that came: QoS 0, no DUP, no RETAIN, topic in full, and in
+ * MQTT 5 no property that changes on the way. The fixed header lies right before the body unless its length is padded.
+ */
+function offerFrame(
+  broker: Broker,
+  connection: ClientConnection,
+  firstByte: number,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  const { view, incoming } = broker;
+  if (view.topicAlias >= 0 || view.messageExpiryInterval >= 0 || view.forwarded !== bytes) return;
+  const length = end - start;
+  const head = start - (length < 128 ? 2 : length < 16_384 ? 3 : length < 2_097_152 ? 4 : 5);
+  if (head < 0 || bytes[head] !== firstByte) return;
+  incoming.frame = bytes;
+  incoming.frameStart = head;
+  incoming.frameEnd = end;
+  incoming.frameIsV5 = connection.protocolVersion === ProtocolVersion.v5;
+}

@@ -1,0 +1,60 @@
+import type { QoS } from '../protocol/packet-type.ts';
+
+/** Limits and switches of a broker; names are those of mosquitto.conf in camelCase. */
+export interface BrokerOptions {
+  allowZeroLengthClientid: boolean;
+  autoIdPrefix: string;
+  /** Window of outgoing, and Receive Maximum of incoming, QoS 1 and 2 messages; 0: 65,535. */
+  maxInflightMessages: number;
+  /** Messages queued behind the window of a session; 0: no limit. */
+  maxQueuedMessages: number;
+  /** Bytes queued behind the window of a session; 0: no limit. */
+  maxQueuedBytes: number;
+  /** Seconds; a longer Keep Alive is shortened in MQTT 5 and refused before. */
+  maxKeepalive: number;
+  /** Bytes of a whole packet. Null: 2,000,000 for MQTT 5, which is told, and the standard's limit before. */
+  maxPacketSize: number | null;
+  /** Bytes of a PUBLISH payload; 0: no limit but the packet's. */
+  messageSizeLimit: number;
+  /** Topic Alias Maximum towards clients. */
+  maxTopicAlias: number;
+  /** Most topic aliases the broker makes towards one client that allows them. */
+  maxTopicAliasBroker: number;
+  maxQos: QoS;
+  retainAvailable: boolean;
+  queueQos0Messages: boolean;
+  /** Connections of all listeners; -1: no limit. */
+  globalMaxConnections: number;
+  /** Seconds a connection has for its CONNECT. */
+  connectTimeout: number;
+  /** Unsent bytes of one connection above which QoS 0 messages to it are dropped. */
+  maxOutgoingBytes: number;
+  /** Seconds sessions of clients that ask for no end (3.1.1 Clean Session 0) are kept; 0: for ever. */
+  persistentClientExpiration: number;
+  /** Tell MQTT 5 clients in words why a packet was refused; Mosquitto never does. */
+  reasonStrings: boolean;
+  /** First part of the Response Information a client may ask for, or null to give none. */
+  responseTopicPrefix: string | null;
+}
+
+export const defaultBrokerOptions: BrokerOptions = {
+  allowZeroLengthClientid: true,
+  autoIdPrefix: 'auto-',
+  maxInflightMessages: 20,
+  maxQueuedMessages: 1_000,
+  maxQueuedBytes: 0,
+  maxKeepalive: 65_535,
+  maxPacketSize: null,
+  messageSizeLimit: 0,
+  maxTopicAlias: 10,
+  maxTopicAliasBroker: 10,
+  maxQos: 2,
+  retainAvailable: true,
+  queueQos0Messages: false,
+  globalMaxConnections: -1,
+  connectTimeout: 30,
+  maxOutgoingBytes: 16 * 1024 * 1024,
+  persistentClientExpiration: 0,
+  reasonStrings: false,
+  responseTopicPrefix: 'response/',
+};

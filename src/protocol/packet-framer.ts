@@ -1,0 +1,187 @@
+// Hot path: chunk -> packets. Benchmark: bench/micro/codec.ts and bench/broker (q0-pair).
+import { ProtocolVersion } from './packet-type.ts';
+import { ProtocolError } from './protocol-error.ts';
+import { ReasonCode } from './reason-code.ts';
+
+/** First allocation for a packet that arrives in pieces; it doubles as bytes come, up to the packet's length. */
+const FIRST_PIECE = 4_096;
+
+/**
+ * Cuts a byte stream into packets. A packet that lies whole in a chunk is handed out where it lies; one that is split
+ * is gathered in a buffer that grows with the bytes that came, so a declared length alone reserves nothing. Subclasses
+ * are connections: the framer's fields live in the same object, since an idle connection should cost one object.
+ */
+export abstract class PacketFramer {
+  /** 0 until CONNECT told it. */
+  protocolVersion: ProtocolVersion | 0 = 0;
+  /** Bytes of a packet that is not complete yet, or null. */
+  private gathered: Uint8Array | null = null;
+  private gatheredLength = 0;
+  private headerRemainingLength = 0;
+  /** Set to stop in the middle of a chunk: no packet is handed out any more. */
+  protected framingStopped = false;
+
+  /**
+   * One packet: `bytes[start, end)` is its body and must be copied to outlive the call.
+   *
+   * @throws ProtocolError
+   */
+  protected abstract handlePacket(firstByte: number, bytes: Uint8Array, start: number, end: number): void;
+  /** Most bytes a packet may have, fixed header included. */
+  protected abstract maximumPacketLength(): number;
+  /** The stream can't be cut any further. */
+  protected abstract handleFramingError(error: ProtocolError): void;
+
+  /** Takes the next bytes of the stream, `chunk[start, end)`. */
+  push(chunk: Uint8Array, start: number, end: number): void {
+    if (this.framingStopped) return;
+    let at = start;
+    if (this.gathered !== null) {
+      at = this.gather(chunk, at, end);
+      if (at < 0) return;
+    }
+    while (at < end && !this.framingStopped) {
+      let length = -1;
+      let body = at + 1;
+      if (body < end) {
+        const first = chunk[body]!;
+        body++;
+        if (first < 128) length = first;
+        else {
+          length = first & 0x7f;
+          let shift = 7;
+          for (;;) {
+            if (body >= end) {
+              length = -1;
+              break;
+            }
+            const next = chunk[body]!;
+            body++;
+            length |= (next & 0x7f) << shift;
+            if (next < 128) {
+              if (next === 0 && !this.allowsPadding()) return;
+              break;
+            }
+            shift += 7;
+            if (shift > 21) return this.failLength();
+          }
+        }
+      }
+      if (length >= 0 && body - at + length > this.maximumPacketLength()) return this.failSize(body - at + length);
+      if (length < 0 || body + length > end) {
+        this.startGathering(chunk, at, end, length < 0 ? -1 : body - at + length);
+        return;
+      }
+      const next = body + length;
+      this.dispatch(chunk[at]!, chunk, body, next);
+      at = next;
+    }
+  }
+
+  /** Forgets an incomplete packet, for a connection that closed. */
+  dropGathered(): void {
+    this.gathered = null;
+    this.gatheredLength = 0;
+  }
+
+  private dispatch(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
+    try {
+      this.handlePacket(firstByte, bytes, start, end);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.framingStopped = true;
+      this.handleFramingError(error);
+    }
+  }
+
+  private startGathering(chunk: Uint8Array, start: number, end: number, total: number): void {
+    const have = end - start;
+    const size = total < 0 ? 8 : Math.min(total, Math.max(FIRST_PIECE, have * 2));
+    this.gathered = new Uint8Array(Math.max(size, have));
+    this.gathered.set(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
+    this.gatheredLength = have;
+  }
+
+  /** Adds bytes to the incomplete packet; hands it out when complete. Returns where the chunk goes on, or -1. */
+  private gather(chunk: Uint8Array, start: number, end: number): number {
+    let at = start;
+    let header = this.parseGatheredHeader();
+    while (header === 0 && at < end) {
+      if (this.gatheredLength >= 5) {
+        this.failLength();
+        return -1;
+      }
+      this.gathered![this.gatheredLength++] = chunk[at++]!;
+      header = this.parseGatheredHeader();
+    }
+    if (header <= 0) return -1;
+    const total = header + this.headerRemainingLength;
+    if (total > this.maximumPacketLength()) {
+      this.failSize(total);
+      return -1;
+    }
+    const wanted = Math.min(total - this.gatheredLength, end - at);
+    this.growGathered(this.gatheredLength + wanted, total);
+    const buffer = this.gathered!;
+    if (wanted > 0) buffer.set(chunk.subarray(at, at + wanted), this.gatheredLength);
+    this.gatheredLength += wanted;
+    if (this.gatheredLength < total) return -1;
+    this.gathered = null;
+    this.gatheredLength = 0;
+    this.dispatch(buffer[0]!, buffer, header, total);
+    return at + wanted;
+  }
+
+  /** Length of the fixed header and, in `headerRemainingLength`, what it announces; 0: more bytes needed; -1: failed. */
+  private parseGatheredHeader(): number {
+    const buffer = this.gathered!;
+    let length = 0;
+    for (let i = 1; i < this.gatheredLength; i++) {
+      const byte = buffer[i]!;
+      length |= (byte & 0x7f) << (7 * (i - 1));
+      if (byte < 128) {
+        if (byte === 0 && i > 1 && !this.allowsPadding()) return -1;
+        this.headerRemainingLength = length;
+        return i + 1;
+      }
+      if (i === 4) {
+        this.failLength();
+        return -1;
+      }
+    }
+    return 0;
+  }
+
+  private growGathered(needed: number, total: number): void {
+    const old = this.gathered!;
+    if (needed <= old.length) return;
+    const grown = new Uint8Array(Math.min(total, Math.max(needed, old.length * 2, FIRST_PIECE)));
+    grown.set(old.subarray(0, this.gatheredLength));
+    this.gathered = grown;
+  }
+
+  /** MQTT 5 wants the shortest form of a length (v5 [MQTT-1.5.5-1]); 3.1.1 clients pad it. */
+  private allowsPadding(): boolean {
+    if (this.protocolVersion !== ProtocolVersion.v5) return true;
+    this.failFraming(ReasonCode.malformedPacket, 'remaining length is longer than needed', 'v5 [MQTT-1.5.5-1]');
+    return false;
+  }
+
+  private failLength(): void {
+    this.failFraming(ReasonCode.malformedPacket, 'remaining length is longer than four bytes', 'v5 section 1.5.5');
+  }
+
+  private failSize(length: number): void {
+    this.failFraming(
+      ReasonCode.packetTooLarge,
+      `packet of ${length} bytes is larger than the ${this.maximumPacketLength()} allowed`,
+      'v5 [MQTT-3.2.2-15]',
+    );
+  }
+
+  private failFraming(reasonCode: ReasonCode, message: string, clause: string): void {
+    this.framingStopped = true;
+    this.dropGathered();
+    this.handleFramingError(new ProtocolError(reasonCode, message, clause));
+  }
+}

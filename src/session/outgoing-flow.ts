@@ -1,0 +1,184 @@
+// On the road of QoS 1 and 2 messages. Benchmark: bench/broker (q1-100pairs).
+import { ReasonCode } from '../protocol/reason-code.ts';
+import { Delivery, DeliveryState } from './delivery.ts';
+import { Deque } from './deque.ts';
+
+/** The connection a session sends on. */
+export interface SessionLink {
+  /** Most QoS 1 and 2 messages without their last acknowledgement (v5 [MQTT-3.3.4-9]). */
+  readonly window: number;
+  /** Sends a PUBLISH; false where the packet is larger than the client takes (v5 [MQTT-3.1.2-24]). */
+  sendPublish(delivery: Delivery, dup: boolean): boolean;
+  sendPubrel(packetId: number, reasonCode: number): void;
+}
+
+/** What the flow tells of messages that end without delivery. */
+export interface FlowObserver {
+  onDropped(delivery: Delivery, reason: DropReason): void;
+  wallMs(): number;
+}
+
+/** Why a message did not reach a session: names of counters. */
+export const DropReason = {
+  queueFull: 'queue_full',
+  expired: 'expired',
+  tooLarge: 'too_large',
+  refused: 'refused_by_client',
+  sessionEnded: 'session_ended',
+  slowReader: 'slow_reader',
+  offline: 'offline_qos0',
+} as const;
+export type DropReason = (typeof DropReason)[keyof typeof DropReason];
+
+export interface QueueLimits {
+  /** Messages waiting behind the window; 0: no limit. */
+  readonly maxQueuedMessages: number;
+  /** Their bytes; 0: no limit. */
+  readonly maxQueuedBytes: number;
+}
+
+/** Outgoing QoS 1 and 2 messages of one session: the window in flight, and the queue behind it, both in order. */
+export class OutgoingFlow {
+  /** By packet identifier; a Map keeps the order of sending, which is the order of redelivery (v5 [MQTT-4.6.0-1]). */
+  readonly inflight = new Map<number, Delivery>();
+  readonly queue = new Deque<Delivery>();
+  queuedBytes = 0;
+  private nextPacketId = 1;
+
+  get isEmpty(): boolean {
+    return this.inflight.size === 0 && this.queue.length === 0;
+  }
+
+  /**
+   * Sends the message or queues it.
+   *
+   * @returns false where the queue is full and the message was dropped
+   */
+  enqueue(delivery: Delivery, link: SessionLink | null, limits: QueueLimits, observer: FlowObserver): boolean {
+    if (link !== null && this.queue.length === 0 && this.inflight.size < link.window) {
+      this.send(delivery, link, observer);
+      return true;
+    }
+    const { size } = delivery.message;
+    if (
+      (limits.maxQueuedMessages > 0 && this.queue.length >= limits.maxQueuedMessages) ||
+      (limits.maxQueuedBytes > 0 && this.queuedBytes + size > limits.maxQueuedBytes)
+    ) {
+      observer.onDropped(delivery, DropReason.queueFull);
+      return false;
+    }
+    this.queue.push(delivery);
+    this.queuedBytes += size;
+    return true;
+  }
+
+  /** Moves what fits from the queue into the window. */
+  pump(link: SessionLink, observer: FlowObserver): void {
+    while (this.queue.length > 0 && this.inflight.size < link.window) {
+      const delivery = this.queue.shift()!;
+      this.queuedBytes -= delivery.message.size;
+      if (delivery.message.isExpired(observer.wallMs())) observer.onDropped(delivery, DropReason.expired);
+      else this.send(delivery, link, observer);
+    }
+  }
+
+  private send(delivery: Delivery, link: SessionLink, observer: FlowObserver): void {
+    if (delivery.qos === 0) {
+      if (!link.sendPublish(delivery, false)) observer.onDropped(delivery, DropReason.tooLarge);
+      return;
+    }
+    const packetId = this.allocatePacketId();
+    delivery.packetId = packetId;
+    delivery.state = DeliveryState.published;
+    this.inflight.set(packetId, delivery);
+    if (!link.sendPublish(delivery, false)) {
+      this.inflight.delete(packetId);
+      observer.onDropped(delivery, DropReason.tooLarge);
+    }
+  }
+
+  /** The next identifier in 1..65535 that is not in flight; the window is smaller than their number. */
+  private allocatePacketId(): number {
+    let packetId = this.nextPacketId;
+    while (this.inflight.has(packetId)) packetId = packetId === 65_535 ? 1 : packetId + 1;
+    this.nextPacketId = packetId === 65_535 ? 1 : packetId + 1;
+    return packetId;
+  }
+
+  /** Sends again what a new connection has to finish (v5 [MQTT-4.4.0-1]), then what waits. */
+  resume(link: SessionLink, observer: FlowObserver): void {
+    for (const delivery of this.inflight.values()) {
+      if (delivery.state === DeliveryState.released) link.sendPubrel(delivery.packetId, ReasonCode.success);
+      else if (!link.sendPublish(delivery, true)) {
+        this.inflight.delete(delivery.packetId);
+        observer.onDropped(delivery, DropReason.tooLarge);
+      }
+    }
+    this.pump(link, observer);
+  }
+
+  /** @returns false where no QoS 1 message with this identifier waits for it */
+  handlePuback(packetId: number, reasonCode: number, link: SessionLink, observer: FlowObserver): boolean {
+    const delivery = this.inflight.get(packetId);
+    if (delivery === undefined || delivery.qos !== 1) return false;
+    this.inflight.delete(packetId);
+    if (reasonCode >= 0x80) observer.onDropped(delivery, DropReason.refused);
+    this.pump(link, observer);
+    return true;
+  }
+
+  /** @returns false where no QoS 2 message with this identifier is in flight */
+  handlePubrec(packetId: number, reasonCode: number, link: SessionLink, observer: FlowObserver): boolean {
+    const delivery = this.inflight.get(packetId);
+    if (delivery === undefined || delivery.qos !== 2) return false;
+    if (reasonCode >= 0x80) {
+      this.inflight.delete(packetId);
+      observer.onDropped(delivery, DropReason.refused);
+      this.pump(link, observer);
+      return true;
+    }
+    delivery.state = DeliveryState.released;
+    link.sendPubrel(packetId, ReasonCode.success);
+    return true;
+  }
+
+  handlePubcomp(packetId: number, link: SessionLink, observer: FlowObserver): boolean {
+    const delivery = this.inflight.get(packetId);
+    if (delivery === undefined || delivery.qos !== 2) return false;
+    this.inflight.delete(packetId);
+    this.pump(link, observer);
+    return true;
+  }
+
+  /**
+   * Takes out what may go to another member of its share group: what was never sent, and QoS 1 messages without
+   * their PUBACK; QoS 2 messages that were sent stay with this session (v5 [MQTT-4.8.2-4], [MQTT-4.8.2-5]).
+   */
+  takeShared(canMove: (delivery: Delivery) => boolean): Delivery[] {
+    const taken: Delivery[] = [];
+    for (const delivery of this.inflight.values()) {
+      if (delivery.shared === null || delivery.qos !== 1 || !canMove(delivery)) continue;
+      this.inflight.delete(delivery.packetId);
+      taken.push(delivery);
+    }
+    this.queue.filter((delivery) => {
+      if (delivery.shared === null || !canMove(delivery)) return true;
+      this.queuedBytes -= delivery.message.size;
+      taken.push(delivery);
+      return false;
+    });
+    return taken;
+  }
+
+  /** Ends the flow: every message in it is told as dropped. */
+  discard(observer: FlowObserver): void {
+    for (const delivery of this.inflight.values()) {
+      if (delivery.state !== DeliveryState.released) observer.onDropped(delivery, DropReason.sessionEnded);
+    }
+    for (let one = this.queue.shift(); one !== undefined; one = this.queue.shift()) {
+      observer.onDropped(one, DropReason.sessionEnded);
+    }
+    this.inflight.clear();
+    this.queuedBytes = 0;
+  }
+}

@@ -1,0 +1,383 @@
+// Hot path of `martlet sub` and the load tester: socket -> chunk, frames -> one write a tick.
+import { isIP } from 'node:net';
+import { Backlog } from './backlog.ts';
+import {
+  type ClientTransport,
+  type Connector,
+  TransportError,
+  TransportFailure,
+  type TransportHandlers,
+} from './client-transport.ts';
+
+export interface ClientTlsOptions {
+  /** PEM certificates to trust instead of the usual ones; empty means the usual ones. */
+  readonly ca: readonly string[];
+  /** PEM of our own certificate and key, or null. */
+  readonly cert: string | null;
+  readonly key: string | null;
+  /** False accepts a certificate that names another host; it must still be trusted. */
+  readonly verifyHost: boolean;
+  /** Accepts any certificate at all. */
+  readonly trustAny: boolean;
+  readonly alpn: string | null;
+  /** OpenSSL cipher list, or null. */
+  readonly ciphers: string | null;
+}
+
+export const defaultClientTlsOptions: ClientTlsOptions = {
+  ca: [],
+  cert: null,
+  key: null,
+  verifyHost: true,
+  trustAny: false,
+  alpn: null,
+  ciphers: null,
+};
+
+/** Where to connect to. */
+export type SocketAddress = { readonly hostname: string; readonly port: number } | { readonly unix: string };
+
+export interface ClientSocketOptions {
+  /** Null for a plain connection. */
+  readonly tls: ClientTlsOptions | null;
+  /** False leaves Nagle's algorithm on. */
+  readonly noDelay: boolean;
+}
+
+type BunSocket = Bun.Socket<ClientSocket>;
+
+const BUFFER_BYTES = 32 * 1024;
+/** Free buffers kept for the next tick. */
+const MAX_FREE_BUFFERS = 64;
+
+/**
+ * Opens TCP, TLS and unix sockets with Bun. One object serves many connections: they share handlers, TLS settings, the
+ * list of what is to be flushed, and the buffers in which a tick's frames come together.
+ */
+export class ClientSockets {
+  private readonly options: ClientSocketOptions;
+  private readonly free: Uint8Array[] = [];
+  private readonly dirty: ClientSocket[] = [];
+  private readonly flushDirty = (): void => {
+    const { dirty } = this;
+    for (let i = 0; i < dirty.length; i++) dirty[i]!.flush();
+    dirty.length = 0;
+  };
+  private readonly handlers: Bun.SocketHandler<ClientSocket> = {
+    open: (socket) => guard(socket.data, () => socket.data.onOpen(socket)),
+    handshake: (socket, _success, error) => guard(socket.data, () => socket.data.onHandshake(socket, error)),
+    data: (socket, chunk) => {
+      try {
+        socket.data.onData(chunk);
+      } catch (error) {
+        socket.data.crash(error);
+      }
+    },
+    drain: (socket) => guard(socket.data, () => socket.data.onDrain()),
+    close: (socket, error) => guard(socket.data, () => socket.data.onClose(error ?? null)),
+    error: (socket, error) => socket.data.onError(error),
+    connectError: (socket, error) => guard(socket.data, () => socket.data.onConnectError(error)),
+  };
+
+  constructor(options: ClientSocketOptions) {
+    this.options = options;
+  }
+
+  connector(address: SocketAddress): Connector {
+    return (handlers) => this.connect(address, handlers);
+  }
+
+  connect(address: SocketAddress, handlers: TransportHandlers): ClientTransport {
+    const { tls, noDelay } = this.options;
+    const hostname = 'hostname' in address ? address.hostname : null;
+    const client = new ClientSocket(this, handlers, tls, noDelay && hostname !== null);
+    const common = {
+      data: client,
+      socket: this.handlers,
+      ...(tls === null ? {} : { tls: bunTlsOptions(tls, hostname) }),
+    };
+    try {
+      const opening =
+        'hostname' in address
+          ? Bun.connect({ ...common, hostname: address.hostname, port: address.port })
+          : Bun.connect({ ...common, unix: address.unix });
+      opening.catch((error: unknown) => guard(client, () => client.onConnectError(error)));
+    } catch (error) {
+      queueMicrotask(() => guard(client, () => client.onConnectError(error)));
+    }
+    return client;
+  }
+
+  takeBuffer(): Uint8Array {
+    return this.free.pop() ?? new Uint8Array(BUFFER_BYTES);
+  }
+
+  giveBuffer(buffer: Uint8Array): void {
+    if (this.free.length < MAX_FREE_BUFFERS) this.free.push(buffer);
+  }
+
+  /** Has the socket flushed when the present callback is done. */
+  schedule(socket: ClientSocket): void {
+    if (this.dirty.push(socket) === 1) queueMicrotask(this.flushDirty);
+  }
+}
+
+/** Bun hands what a callback throws to `error`, where it could not be told from a network's failure. */
+function guard(socket: ClientSocket, callback: () => void): void {
+  try {
+    callback();
+  } catch (error) {
+    socket.crash(error);
+  }
+}
+
+function bunTlsOptions(tls: ClientTlsOptions, hostname: string | null): Bun.TLSOptions {
+  return {
+    // Certificates are judged in `onHandshake`, where the reason is known.
+    rejectUnauthorized: false,
+    ...(hostname === null || isIP(hostname) !== 0 ? {} : { serverName: hostname }),
+    ...(tls.ca.length === 0 ? {} : { ca: [...tls.ca] }),
+    ...(tls.cert === null ? {} : { cert: tls.cert }),
+    ...(tls.key === null ? {} : { key: tls.key }),
+    ...(tls.alpn === null ? {} : { ALPNProtocols: tls.alpn }),
+    ...(tls.ciphers === null ? {} : { ciphers: tls.ciphers }),
+  };
+}
+
+class ClientSocket implements ClientTransport {
+  private readonly sockets: ClientSockets;
+  private readonly handlers: TransportHandlers;
+  private readonly tls: ClientTlsOptions | null;
+  private readonly noDelay: boolean;
+  /** Null before it is connected and once closed. */
+  private socket: BunSocket | null = null;
+  /** The stream has ended, or `abort` forgot it: no handler is called any more. */
+  private isOver = false;
+  private isClosing = false;
+  private isPaused = false;
+  private isScheduled = false;
+  /** The handlers know that it is open: with TLS, after the handshake. */
+  private hasOpened = false;
+  /** Frames of this tick are `buffer[0, length)`. */
+  private buffer: Uint8Array | null = null;
+  private length = 0;
+  /** What the socket did not take; null where it takes all. */
+  private backlog: Backlog | null = null;
+  /** The network was slow since the last drain. */
+  private owesDrain = false;
+  private failure: TransportError | null = null;
+
+  constructor(sockets: ClientSockets, handlers: TransportHandlers, tls: ClientTlsOptions | null, noDelay: boolean) {
+    this.sockets = sockets;
+    this.handlers = handlers;
+    this.tls = tls;
+    this.noDelay = noDelay;
+  }
+
+  get bufferedAmount(): number {
+    return this.length + (this.backlog?.bytes ?? 0);
+  }
+
+  write(bytes: Uint8Array, start: number, end: number): void {
+    if (this.isOver || this.isClosing) return;
+    const count = end - start;
+    if (this.length + count > BUFFER_BYTES) this.flush();
+    if (count > BUFFER_BYTES) {
+      this.send(bytes, start, end);
+      return;
+    }
+    if (this.buffer === null) {
+      this.buffer = this.sockets.takeBuffer();
+      this.length = 0;
+    }
+    const { buffer, length } = this;
+    if (count <= 32) for (let i = 0; i < count; i++) buffer[length + i] = bytes[start + i]!;
+    else buffer.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), length);
+    this.length = length + count;
+    if (!this.isScheduled) {
+      this.isScheduled = true;
+      this.sockets.schedule(this);
+    }
+  }
+
+  writeShared(bytes: Uint8Array): void {
+    if (bytes.length <= BUFFER_BYTES) {
+      this.write(bytes, 0, bytes.length);
+      return;
+    }
+    if (this.isOver || this.isClosing) return;
+    this.flush();
+    this.send(bytes, 0, bytes.length);
+  }
+
+  pause(): void {
+    this.isPaused = true;
+    this.socket?.pause();
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.socket?.resume();
+  }
+
+  close(): void {
+    if (this.isOver || this.isClosing) return;
+    this.flush();
+    this.isClosing = true;
+    if (this.hasOpened && this.backlog === null) this.endSocket();
+  }
+
+  abort(): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.dropOutput();
+    this.socket?.terminate();
+    this.socket = null;
+  }
+
+  /** Hands this tick's frames to the socket. */
+  flush(): void {
+    this.isScheduled = false;
+    const { buffer, length } = this;
+    if (buffer === null) return;
+    this.buffer = null;
+    this.length = 0;
+    this.send(buffer, 0, length);
+    this.sockets.giveBuffer(buffer);
+  }
+
+  /** Writes what the socket takes and keeps the rest. */
+  private send(bytes: Uint8Array, start: number, end: number): void {
+    if (this.isOver) return;
+    let at = start;
+    if (this.socket !== null && this.hasOpened && this.backlog === null) {
+      const taken = this.socket.write(bytes, start, end - start);
+      if (taken > 0) at += taken;
+    }
+    if (at >= end) return;
+    this.owesDrain = true;
+    (this.backlog ??= new Backlog()).append(bytes, at, end);
+  }
+
+  private sendBacklog(): void {
+    const { backlog, socket } = this;
+    if (socket === null || !this.hasOpened) return;
+    if (backlog !== null) {
+      while (backlog.bytes > 0) {
+        const taken = socket.write(backlog.block, backlog.blockStart, backlog.blockEnd - backlog.blockStart);
+        if (taken <= 0) return;
+        backlog.consume(taken);
+      }
+      this.backlog = null;
+    }
+    if (this.isClosing) this.endSocket();
+    else if (this.owesDrain) {
+      this.owesDrain = false;
+      this.handlers.onTransportDrain(this);
+    }
+  }
+
+  private dropOutput(): void {
+    if (this.buffer !== null) this.sockets.giveBuffer(this.buffer);
+    this.buffer = null;
+    this.length = 0;
+    this.backlog = null;
+  }
+
+  private endSocket(): void {
+    // Nobody reads any more: a paused socket would never see the server's end.
+    if (this.isPaused) this.socket?.resume();
+    this.socket?.end();
+  }
+
+  onOpen(socket: BunSocket): void {
+    if (this.isOver) {
+      socket.terminate();
+      return;
+    }
+    this.socket = socket;
+    if (this.noDelay) socket.setNoDelay(true);
+    if (this.tls === null) this.opened(socket);
+  }
+
+  onHandshake(socket: BunSocket, error: Error | null): void {
+    const { tls } = this;
+    if (tls === null || this.isOver || this.hasOpened) return;
+    const code = systemCode(error);
+    const isTolerable = tls.trustAny || (code === 'ERR_TLS_CERT_ALTNAME_INVALID' && !tls.verifyHost);
+    if (error === null || isTolerable) {
+      this.opened(socket);
+      return;
+    }
+    this.failure = new TransportError(TransportFailure.certificate, error.message, code, error);
+    socket.terminate();
+  }
+
+  private opened(socket: BunSocket): void {
+    this.hasOpened = true;
+    this.owesDrain = false;
+    if (this.isPaused) socket.pause();
+    this.handlers.onTransportOpen(this);
+    this.sendBacklog();
+  }
+
+  onData(chunk: Uint8Array): void {
+    if (this.isOver || !this.hasOpened) return;
+    this.handlers.onTransportData(this, chunk, 0, chunk.length);
+  }
+
+  onDrain(): void {
+    if (!this.isOver) this.sendBacklog();
+  }
+
+  /** The TLS session failed; `onClose` follows. */
+  onError(error: Error): void {
+    const failure = this.tls === null ? TransportFailure.lost : TransportFailure.tls;
+    this.failure ??= new TransportError(failure, error.message, systemCode(error), error);
+  }
+
+  /** A handler threw: a mistake of this program, which must not pass unseen. */
+  crash(error: unknown): void {
+    this.abort();
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+
+  onConnectError(error: unknown): void {
+    const code = systemCode(error);
+    const message = error instanceof Error ? error.message : String(error);
+    let failure: TransportFailure = TransportFailure.connect;
+    if (code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code?.startsWith('DNS_') === true) {
+      failure = TransportFailure.lookup;
+    } else if (code?.startsWith('ERR_') === true) failure = TransportFailure.tls;
+    this.over(new TransportError(failure, message, code, error));
+  }
+
+  onClose(error: Error | null): void {
+    if (this.isClosing && this.failure === null) {
+      this.over(null);
+      return;
+    }
+    let failure = this.failure;
+    if (failure === null && this.tls !== null && !this.hasOpened) {
+      failure = new TransportError(TransportFailure.tls, 'closed before the TLS handshake', systemCode(error), error);
+    } else if (failure === null && error !== null) {
+      failure = new TransportError(TransportFailure.lost, error.message, systemCode(error), error);
+    }
+    this.over(failure);
+  }
+
+  private over(error: TransportError | null): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.socket = null;
+    this.dropOutput();
+    this.handlers.onTransportClose(this, error);
+  }
+}
+
+function systemCode(error: unknown): string | null {
+  if (!(error instanceof Error) || !('code' in error)) return null;
+  return typeof error.code === 'string' ? error.code : null;
+}
