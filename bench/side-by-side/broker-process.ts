@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Subprocess } from 'bun';
-import { makeCertificate } from './certificate.ts';
+import type { CertificateFiles } from './certificate.ts';
 import { Link } from './generator/link.ts';
 import { processTree } from './proc.ts';
 import { configText, type Target } from './targets.ts';
@@ -46,10 +46,9 @@ export class BrokerProcess {
     this.directory = directory;
   }
 
-  /** Rejects with what the broker wrote to stderr where it does not come up. */
-  static async start(target: Target, tls: boolean): Promise<BrokerProcess> {
+  /** With a certificate its listener speaks TLS. Rejects with what the broker wrote to stderr where it does not come up. */
+  static async start(target: Target, certificate: CertificateFiles | null): Promise<BrokerProcess> {
     const directory = mkdtempSync(join(tmpdir(), 'martlet-bench-'));
-    const certificate = tls ? makeCertificate(directory) : null;
     const port = await freePort();
     const configFile = join(directory, 'broker.conf');
     writeFileSync(configFile, configText(target, { port, certificate }));
@@ -59,7 +58,7 @@ export class BrokerProcess {
       stdout: 'ignore',
       stderr: Bun.file(join(directory, 'stderr')),
     });
-    const broker = new BrokerProcess(target, port, tls, child, directory);
+    const broker = new BrokerProcess(target, port, certificate !== null, child, directory);
     try {
       await broker.untilReady();
     } catch (cause) {
@@ -91,6 +90,12 @@ export class BrokerProcess {
         // It ended between the listing and the signal.
       }
     }
+  }
+
+  /** For a signal handler: `kill()`, and its files are gone, without waiting. */
+  abandon(): void {
+    this.kill();
+    rmSync(this.directory, { recursive: true, force: true });
   }
 
   /** SIGTERM, and `kill()` after three seconds. */

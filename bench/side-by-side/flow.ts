@@ -70,6 +70,7 @@ export const tolerableOtherCores = 0.15;
 
 export interface Accounted<Result> {
   result: Result;
+  /** NaN where the broker ended meanwhile. */
   brokerCpuSeconds: number;
   /** CPU that neither broker, generator nor bench used meanwhile, in cores. */
   otherCores: number;
@@ -87,7 +88,7 @@ export async function accountCpu<Result>(stage: Stage, work: () => Promise<Resul
   const before = read();
   const result = await work();
   const after = read();
-  const brokerCpuSeconds = cpuSecondsBetween(before.broker, after.broker);
+  const brokerCpuSeconds = stage.broker.ended ? NaN : cpuSecondsBetween(before.broker, after.broker);
   const own = after.own.user + after.own.system - before.own.user - before.own.system;
   const known = brokerCpuSeconds + cpuSecondsBetween(before.load, after.load) + own / 1e6;
   const other = after.busy - before.busy - known;

@@ -3,6 +3,7 @@
  * round to round, so that none always meets the warmer machine.
  */
 import { BrokerProcess } from './broker-process.ts';
+import { RunCertificate } from './certificate.ts';
 import { connectionFlows } from './flow-connections.ts';
 import { messageFlows } from './flow-messages.ts';
 import type { Flow, Measurement } from './flow.ts';
@@ -49,6 +50,7 @@ const spareFiles = 200;
 
 export class Bench {
   private readonly live = new Set<BrokerProcess>();
+  private readonly certificate = new RunCertificate();
 
   /** Rejects for a wrong name or a limit of the machine; what fails while it runs becomes an incomplete record. */
   async run(options: BenchOptions): Promise<RunRecord[]> {
@@ -62,36 +64,45 @@ export class Bench {
         );
       }
     }
-    const versions = new Map(targets.map((target) => [target.name, target.version()]));
     const all: RunRecord[] = [];
-    for (const flow of chosen) {
-      const records: RunRecord[] = [];
-      for (let round = 1; round <= options.rounds; round++) {
-        for (const target of round % 2 === 1 ? targets : targets.toReversed()) {
-          options.onStep?.(flow, target, round);
-          const version = versions.get(target.name) ?? 'unknown';
-          for (const measurement of await this.runOnce(flow, target, options.short)) {
-            records.push({ flow: flow.name, target: target.name, version, round, ...measurement });
-          }
-        }
+    try {
+      for (const flow of chosen) {
+        const records = await this.runFlow(flow, targets, options);
+        all.push(...records);
+        options.onFlow?.(flow, records);
       }
-      all.push(...records);
-      options.onFlow?.(flow, records);
+    } finally {
+      this.certificate.remove();
     }
     return all;
   }
 
   /** For a signal handler: leaves no broker behind. Generators end by themselves when the bench does. */
   abort(): void {
-    for (const broker of this.live) broker.kill();
+    for (const broker of this.live) broker.abandon();
     this.live.clear();
+    this.certificate.remove();
+  }
+
+  private async runFlow(flow: Flow, targets: readonly Target[], options: BenchOptions): Promise<RunRecord[]> {
+    const records: RunRecord[] = [];
+    for (let round = 1; round <= options.rounds; round++) {
+      for (const target of round % 2 === 1 ? targets : targets.toReversed()) {
+        options.onStep?.(flow, target, round);
+        const version = target.version();
+        for (const measurement of await this.runOnce(flow, target, options.short)) {
+          records.push({ flow: flow.name, target: target.name, version, round, ...measurement });
+        }
+      }
+    }
+    return records;
   }
 
   private async runOnce(flow: Flow, target: Target, short: boolean): Promise<Measurement[]> {
     let broker: BrokerProcess | null = null;
     let load: LoadProcess | null = null;
     try {
-      broker = await BrokerProcess.start(target, flow.tls);
+      broker = await BrokerProcess.start(target, flow.tls ? this.certificate.get() : null);
       this.live.add(broker);
       load = new LoadProcess();
       return await flow.run({ broker, load, short });

@@ -2,7 +2,9 @@ import { expect, test } from 'bun:test';
 import { configText, findTargets, targets } from './targets.ts';
 
 test('a name that no broker has is an error that lists those there are', () => {
-  expect(() => findTargets(['nats'])).toThrow('no broker is named "nats"; there are: martlet, mosquitto');
+  expect(() => findTargets(['nats'])).toThrow(
+    'no broker is named "nats"; there are: martlet, mosquitto, mosquitto-nagle',
+  );
 });
 
 test('a broker that cannot run here is an error that says why', () => {
@@ -21,6 +23,7 @@ test('all brokers get the same listener, certificate and limits', () => {
       'allow_anonymous true',
       'max_inflight_messages 100',
       'max_queued_messages 100000',
+      'log_dest none',
       ...target.extraLines,
       '',
     ]);

@@ -86,8 +86,8 @@ export class BrokerServer {
     for (const one of this.open.splice(0)) one.stop();
     this.broker.stop();
     const deadline = performance.now() + 500;
-    while (this.broker.connections.size > 0 && performance.now() < deadline) await Bun.sleep(5);
-    for (const connection of [...this.broker.connections]) connection.abort();
+    while (this.broker.connectionCount > 0 && performance.now() < deadline) await Bun.sleep(5);
+    for (const connection of this.broker.allConnections()) connection.abort();
   }
 }
 

@@ -42,7 +42,8 @@ export class Broker implements FlowObserver {
   readonly topics = new TopicCache<Session>();
   readonly retained = new RetainedTree<Message>();
   readonly sessions = new Map<string, Session>();
-  readonly connections = new Set<ClientConnection>();
+  /** Network connections now, with and without CONNECT. */
+  connectionCount = 0;
   readonly output = new OutputLoop();
   readonly view = new PublishView();
   readonly incoming = new IncomingMessage();
@@ -50,6 +51,8 @@ export class Broker implements FlowObserver {
   readonly congestionControl = new CongestionControl(this.counters);
   readonly retainedSender: RetainedSender;
   readonly connectionWheel: TimerWheel<ClientConnection>;
+  /** Most outgoing QoS 1 and 2 messages in flight, where the client asks for no less. */
+  readonly window: number;
   readonly maxPacketSizeV5: number;
   readonly maxPacketSizeV3: number;
   /** Maximum Packet Size in CONNACK; 0: not sent. */
@@ -73,6 +76,7 @@ export class Broker implements FlowObserver {
     this.retainedSender = new RetainedSender(this);
     this.connectionWheel = new TimerWheel(this.second, (connection) => connection.onDeadline());
     this.sessionWheel = new TimerWheel(this.second, (session) => this.onSessionDeadline(session));
+    this.window = options.maxInflightMessages === 0 ? 65_535 : options.maxInflightMessages;
     this.maxPacketSizeV5 = options.maxPacketSize ?? DEFAULT_MAX_PACKET_SIZE;
     this.maxPacketSizeV3 = options.maxPacketSize ?? LARGEST_PACKET;
     this.advertisedMaxPacketSize = this.maxPacketSizeV5 >= LARGEST_PACKET ? 0 : this.maxPacketSizeV5;
@@ -99,7 +103,7 @@ export class Broker implements FlowObserver {
     if (
       this.isStopping ||
       (listener.maxConnections >= 0 && listener.connections >= listener.maxConnections) ||
-      (globalMaxConnections >= 0 && this.connections.size >= globalMaxConnections)
+      (globalMaxConnections >= 0 && this.connectionCount >= globalMaxConnections)
     ) {
       this.counters.connectionsRefused++;
       this.counters.close('max connections');
@@ -111,14 +115,15 @@ export class Broker implements FlowObserver {
     }
     const connection = new ClientConnection(this, listener, socket);
     listener.connections++;
-    this.connections.add(connection);
+    this.connectionCount++;
     this.counters.connectionsAccepted++;
     this.connectionWheel.schedule(connection, this.second + this.options.connectTimeout);
     return connection;
   }
 
   onConnectionClosed(connection: ClientConnection): void {
-    if (this.connections.delete(connection)) connection.listener.connections--;
+    this.connectionCount--;
+    connection.listener.connections--;
   }
 
   /** Bytes of one connection. */
@@ -142,7 +147,7 @@ export class Broker implements FlowObserver {
   /** Publishes a message of the broker's own, or one that was kept. */
   publish(message: Message): void {
     const incoming = new IncomingMessage();
-    incoming.fromMessage(message, null, this.wallMs());
+    incoming.fromMessage(message, this.wallMs());
     this.route(incoming);
   }
 
@@ -254,20 +259,25 @@ export class Broker implements FlowObserver {
     for (const subscription of session.subscriptions()) this.tree.unsubscribe(subscription);
     session.clearSubscriptions();
     this.publishWill(session);
-    this.moveShared(session);
+    this.moveShared(session, true);
     session.outgoing?.discard(this);
     session.outgoing = null;
     session.incoming = null;
   }
 
-  /** Gives unfinished messages of share groups to other members (v5 section 4.8.2), where there is one connected. */
-  private moveShared(session: Session): void {
+  /**
+   * Gives unfinished messages of share groups to other members (v5 section 4.8.2): those that are connected, and at the
+   * end of the session those that are away too.
+   */
+  private moveShared(session: Session, isEnd = false): void {
     const { outgoing } = session;
     if (outgoing === null || outgoing.isEmpty) return;
+    const wallMs = this.wallMs();
     const taken = outgoing.takeShared((delivery) => {
-      const { group } = delivery.shared!;
-      const member = group === null ? null : chooseMember(group, session);
-      return member !== null && member.subscriber.link !== null;
+      if (delivery.message.isExpired(wallMs)) return false;
+      const member = chooseMember(delivery.shared!.group!, session);
+      if (member === null) return false;
+      return member.subscriber.link !== null || (isEnd && member.qos > 0 && delivery.message.qos > 0);
     });
     for (const delivery of taken) {
       const member = chooseMember(delivery.shared!.group!, session)!;
@@ -289,10 +299,17 @@ export class Broker implements FlowObserver {
     }
   }
 
+  /** Every connection: those with a session, and those that wait for CONNECT or for their end. */
+  allConnections(): ClientConnection[] {
+    const found = new Set<ClientConnection>(this.connectionWheel.items());
+    for (const { link } of this.sessions.values()) if (link !== null) found.add(link as ClientConnection);
+    return [...found];
+  }
+
   /** Ends every connection: 0x8B to MQTT 5 clients. Sessions stay as they are. */
   stop(): void {
     this.isStopping = true;
-    for (const connection of [...this.connections]) {
+    for (const connection of this.allConnections()) {
       connection.fail(ReasonCode.serverShuttingDown, 'server shutting down');
     }
     this.output.flushAll();

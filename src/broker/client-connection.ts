@@ -11,7 +11,8 @@ import type { Delivery } from '../session/delivery.ts';
 import { DropReason, type SessionLink } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
 import type { WheelItem } from '../session/timer-wheel.ts';
-import { ByteConnection, type ByteSocket } from '../transport/byte-connection.ts';
+import { ByteConnection, type ByteSocket, FIRST_FREE_FLAG } from '../transport/byte-connection.ts';
+import type { OutputLoop } from '../transport/output-loop.ts';
 import type { LayerHost } from '../transport/inbound-layers.ts';
 import type { ProxyHeader } from '../transport/proxy-protocol.ts';
 import type { Broker } from './broker.ts';
@@ -35,47 +36,131 @@ const NO_TOPIC = new Uint8Array(0);
 export const ConnectionState = { new: 0, connected: 1, ended: 2 } as const;
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
+const STATE_MASK = 3 * FIRST_FREE_FLAG;
+const NO_MAXIMUM = 0xffff_ffff;
+
+/** What a connection has only where it differs from most. */
+class ConnectionExtras {
+  window: number;
+  maximumPacketSize = NO_MAXIMUM;
+  aliasMaximum = 0;
+  aliases: TopicAliases | null = null;
+  wantsProblemInformation = true;
+  congestion: Congestion | null = null;
+  pausedBy = 0;
+  /** From the PROXY header, or kept for the log. */
+  address: string | null = null;
+  port = 0;
+  transportUsername: string | null = null;
+
+  constructor(window: number) {
+    this.window = window;
+  }
+}
+
 /** One network connection of one client. */
 export class ClientConnection extends ByteConnection implements SessionLink, LayerHost, WheelItem, Identity {
   readonly broker: Broker;
   readonly listener: ListenerInfo;
   session: Session | null = null;
-  state: ConnectionState = ConnectionState.new;
   wheelSecond = -1;
   wheelIndex = 0;
   /** Monotonic second of the last packet. */
   lastSeen: number;
   /** Seconds of silence after which the connection ends: 1.5 x Keep Alive; 0: never. */
   silenceLimit = 0;
-  /** Largest packet the client takes, in bytes (v5 section 3.1.2.11.4). */
-  clientMaximumPacketSize = 0xffff_ffff;
-  window = 0;
-  /** Topic aliases in both directions; null until one is used. */
-  aliases: TopicAliases | null = null;
-  /** Aliases the client lets us make. */
-  aliasMaximum = 0;
-  /** Reason Strings and User Properties may be sent anywhere (v5 section 3.1.2.11.7). */
-  wantsProblemInformation = true;
-  congestion: Congestion | null = null;
-  /** Congested receivers that hold back this connection's reads. */
-  pausedBy = 0;
-  /** Bytes and acknowledgements that went through: tells a slow reader from a stopped one. */
-  progress = 0;
-  private knownAddress: string | null = null;
-  private knownPort = 0;
-  /** User name that the transport proved, such as a certificate's; null: none. */
-  transportUsername: string | null = null;
+  /** What most connections do not have; null until one does. */
+  private extras: ConnectionExtras | null = null;
 
   constructor(broker: Broker, listener: ListenerInfo, socket: ByteSocket) {
-    super(broker.output, socket);
+    super(socket);
     this.broker = broker;
     this.listener = listener;
     this.lastSeen = broker.second;
     if (broker.log.level >= LogLevel.notice) {
       // A closed socket has no address any more, and the line of its end names it.
-      this.knownAddress = plainAddress(socket.remoteAddress);
-      this.knownPort = socket.remotePort ?? 0;
+      this.setAddress(plainAddress(socket.remoteAddress), socket.remotePort ?? 0);
     }
+  }
+
+  protected get loop(): OutputLoop {
+    return this.broker.output;
+  }
+
+  get state(): ConnectionState {
+    return ((this.flags & STATE_MASK) / FIRST_FREE_FLAG) as ConnectionState;
+  }
+
+  set state(state: ConnectionState) {
+    this.flags = (this.flags & ~STATE_MASK) | (state * FIRST_FREE_FLAG);
+  }
+
+  private get own(): ConnectionExtras {
+    this.extras ??= new ConnectionExtras(this.broker.window);
+    return this.extras;
+  }
+
+  /** Largest packet the client takes, in bytes (v5 section 3.1.2.11.4). */
+  get clientMaximumPacketSize(): number {
+    return this.extras === null ? NO_MAXIMUM : this.extras.maximumPacketSize;
+  }
+
+  get window(): number {
+    return this.extras === null ? this.broker.window : this.extras.window;
+  }
+
+  /** Aliases the client lets us make. */
+  get aliasMaximum(): number {
+    return this.extras === null ? 0 : this.extras.aliasMaximum;
+  }
+
+  get congestion(): Congestion | null {
+    return this.extras === null ? null : this.extras.congestion;
+  }
+
+  set congestion(congestion: Congestion | null) {
+    if (congestion !== null || this.extras !== null) this.own.congestion = congestion;
+  }
+
+  /** Reason Strings and User Properties may be sent anywhere (v5 section 3.1.2.11.7). */
+  get wantsProblemInformation(): boolean {
+    return this.extras === null || this.extras.wantsProblemInformation;
+  }
+
+  /** User name that the transport proved, such as a certificate's; null: none. */
+  get transportUsername(): string | null {
+    return this.extras === null ? null : this.extras.transportUsername;
+  }
+
+  set transportUsername(username: string | null) {
+    if (username !== null || this.extras !== null) this.own.transportUsername = username;
+  }
+
+  /** Congested receivers that hold back this connection's reads. */
+  get pausedBy(): number {
+    return this.extras === null ? 0 : this.extras.pausedBy;
+  }
+
+  /** Topic Aliases the client set and those we made; made at the first use. */
+  get aliases(): TopicAliases {
+    this.own.aliases ??= new TopicAliases();
+    return this.own.aliases;
+  }
+
+  /** What the client's CONNECT says of its limits (v5 section 3.1.2.11); those left at their default cost nothing. */
+  setClientLimits(properties: Properties): void {
+    const { broker } = this;
+    if (properties.requestProblemInformation === 0) this.own.wantsProblemInformation = false;
+    if (properties.maximumPacketSize !== undefined) this.own.maximumPacketSize = properties.maximumPacketSize;
+    const aliases = Math.min(properties.topicAliasMaximum ?? 0, broker.options.maxTopicAliasBroker);
+    if (aliases > 0) this.own.aliasMaximum = aliases;
+    const { receiveMaximum } = properties;
+    if (receiveMaximum !== undefined && receiveMaximum < broker.window) this.own.window = receiveMaximum;
+  }
+
+  private setAddress(address: string, port: number): void {
+    this.own.address = address;
+    this.own.port = port;
   }
 
   get clientId(): string {
@@ -88,11 +173,12 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 
   /** The client's address, from the PROXY header where there was one. */
   get address(): string {
-    return this.knownAddress ?? plainAddress(this.socket?.remoteAddress);
+    return this.extras?.address ?? plainAddress(this.socket?.remoteAddress);
   }
 
   get port(): number {
-    return this.knownAddress === null ? (this.socket?.remotePort ?? 0) : this.knownPort;
+    const { extras } = this;
+    return extras === null || extras.address === null ? (this.socket?.remotePort ?? 0) : extras.port;
   }
 
   /** `ID [ADDR:PORT]` for logs, or the address alone before CONNECT. */
@@ -166,29 +252,39 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
       packetId = packet.packetId;
       reasonCode = packet.reasonCode;
     }
-    this.progress++;
+    if (this.congestion !== null) this.congestion.progress++;
     if (type === PacketType.pubrel) return handlePubrel(broker, this, packetId);
     const { outgoing } = session;
     switch (type) {
       case PacketType.puback:
-        if (outgoing === null || !outgoing.handlePuback(packetId, reasonCode, this, broker)) this.refuseAck(packetId);
+        if (outgoing === null || !outgoing.handlePuback(packetId, reasonCode, this, broker)) {
+          this.checkStray(type, packetId);
+        }
         return;
       case PacketType.pubrec:
         if (outgoing !== null && outgoing.handlePubrec(packetId, reasonCode, this, broker)) return;
+        this.checkStray(type, packetId);
         // v5 section 4.3.3: an unknown PUBREC is answered, so that the peer can forget it.
         if (reasonCode < 0x80) this.sendPubrel(packetId, ReasonCode.packetIdentifierNotFound);
         return;
       case PacketType.pubcomp:
-        outgoing?.handlePubcomp(packetId, this, broker);
+        if (outgoing === null || !outgoing.handlePubcomp(packetId, this, broker)) this.checkStray(type, packetId);
         return;
     }
   }
 
-  /** A PUBACK for a QoS 2 message is a protocol error; one for nothing may be late and is let pass. */
-  private refuseAck(packetId: number): void {
+  /**
+   * An acknowledgement that does not belong to the state of its message (PUBACK at QoS 2, PUBCOMP before PUBREC) is a
+   * protocol error; one for nothing may be late and is let pass.
+   */
+  private checkStray(type: AckType, packetId: number): void {
     const delivery = this.session!.outgoing?.inflight.get(packetId);
     if (delivery === undefined) return;
-    throw new ProtocolError(ReasonCode.protocolError, 'PUBACK for a QoS 2 message', 'v5 section 4.3.3');
+    throw new ProtocolError(
+      ReasonCode.protocolError,
+      `${packetTypeName(type)} does not fit message ${packetId}, sent at QoS ${delivery.qos}`,
+      'v5 section 4.3',
+    );
   }
 
   /** Queues any packet; for those off the hot path. */
@@ -232,11 +328,18 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   }
 
   sendPublish(delivery: Delivery, dup: boolean): boolean {
-    const { message, qos } = delivery;
+    if (this.aliasMaximum === 0) return this.sendDelivery(delivery, dup, 0);
+    const { name } = delivery.message.topic;
+    const alias = this.aliases.outgoing(name, this.aliasMaximum);
+    return this.sendDelivery(delivery, dup, alias) || (this.dropAlias(name, alias) && this.sendDelivery(delivery, dup, 0));
+  }
+
+  /** @param alias as `TopicAliases.outgoing` gives it */
+  private sendDelivery(delivery: Delivery, dup: boolean, alias: number): boolean {
+    const { message } = delivery;
     const { broker } = this;
-    const alias = this.aliasMaximum === 0 ? 0 : this.outgoingAlias(message.topic.name);
     return this.encodeAndQueue(
-      qos,
+      delivery.qos,
       delivery.retain,
       dup,
       alias < 0 ? NO_TOPIC : message.topic.bytes,
@@ -255,8 +358,17 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 
   /** Sends the message at hand at QoS 0 with what is this connection's own: identifier, alias. */
   sendOwnQoS0(incoming: IncomingMessage, retain: boolean, identifier: number): boolean {
+    if (this.aliasMaximum === 0) return this.sendQoS0(incoming, retain, identifier, 0);
+    const { name } = incoming.topic!;
+    const alias = this.aliases.outgoing(name, this.aliasMaximum);
+    return (
+      this.sendQoS0(incoming, retain, identifier, alias) ||
+      (this.dropAlias(name, alias) && this.sendQoS0(incoming, retain, identifier, 0))
+    );
+  }
+
+  private sendQoS0(incoming: IncomingMessage, retain: boolean, identifier: number, alias: number): boolean {
     const topic = incoming.topic!;
-    const alias = this.aliasMaximum === 0 ? 0 : this.outgoingAlias(topic.name);
     return this.encodeAndQueue(
       0,
       retain,
@@ -319,10 +431,13 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     return true;
   }
 
-  /** 0: none; positive: a new alias, sent with the topic; negative: an alias the client knows, sent without. */
-  private outgoingAlias(topicName: string): number {
-    this.aliases ??= new TopicAliases();
-    return this.aliases.outgoing(topicName, this.aliasMaximum);
+  /**
+   * A packet with an alias was larger than the client takes: forgets the alias if that packet was to set it. True where
+   * the packet may fit without.
+   */
+  private dropAlias(topicName: string, alias: number): boolean {
+    if (alias > 0) this.aliases.forget(topicName);
+    return alias !== 0;
   }
 
   protected onBlocked(): void {
@@ -336,8 +451,10 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   override drain(): void {
     const before = this.backlogBytes;
     super.drain();
-    this.progress += (before - this.backlogBytes) >>> 8;
-    if (this.congestion !== null) this.broker.congestionControl.onProgress(this);
+    const { congestion } = this;
+    if (congestion === null) return;
+    congestion.progress += (before - this.backlogBytes) >>> 8;
+    this.broker.congestionControl.onProgress(this);
   }
 
   /** True where a QoS 0 message must be dropped because the client does not read. */
@@ -346,11 +463,12 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   }
 
   pauseReading(): void {
-    if (this.pausedBy++ === 0) this.socket?.pause();
+    if (this.own.pausedBy++ === 0) this.socket?.pause();
   }
 
   resumeReading(): void {
-    if (this.pausedBy === 0 || --this.pausedBy > 0) return;
+    const { own } = this;
+    if (own.pausedBy === 0 || --own.pausedBy > 0) return;
     this.lastSeen = this.broker.second;
     this.socket?.resume();
   }
@@ -445,8 +563,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 
   onProxyHeader(header: ProxyHeader): void {
     if (header.sourceAddress !== null) {
-      this.knownAddress = header.sourceAddress;
-      this.knownPort = header.sourcePort ?? 0;
+      this.setAddress(header.sourceAddress, header.sourcePort ?? 0);
     }
     if (header.tls !== null && header.tls.verified && this.listener.useIdentityAsUsername) {
       this.transportUsername = header.tls.commonName;

@@ -14,11 +14,8 @@ export class Congestion {
   readonly waiting: ClientConnection[] = [];
   /** It stopped reading: nobody waits for it any more, and what it can't take is dropped. */
   isStalled = false;
-  progressSeen: number;
-
-  constructor(progress: number) {
-    this.progressSeen = progress;
-  }
+  /** 256-byte units and acknowledgements that went through since the last check. */
+  progress = 0;
 }
 
 /**
@@ -42,7 +39,7 @@ export class CongestionControl {
 
   onBlocked(connection: ClientConnection): void {
     if (connection.congestion !== null || connection.backlogBytes < HIGH_WATER) return;
-    connection.congestion = new Congestion(connection.progress);
+    connection.congestion = new Congestion();
     this.congested.add(connection);
     this.timer ??= setInterval(() => this.check(), CHECK_MS);
   }
@@ -85,8 +82,8 @@ export class CongestionControl {
   private check(): void {
     for (const connection of this.congested) {
       const congestion = connection.congestion!;
-      const made = connection.progress - congestion.progressSeen;
-      congestion.progressSeen = connection.progress;
+      const made = congestion.progress;
+      congestion.progress = 0;
       if (made >= LEAST_PROGRESS) continue;
       congestion.isStalled = true;
       this.resumeProducers(congestion);

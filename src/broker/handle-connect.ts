@@ -32,7 +32,7 @@ export function handleConnect(
     }
     throw error;
   }
-  connection.wantsProblemInformation = packet.properties?.requestProblemInformation !== 0;
+  if (packet.properties !== null) connection.setClientLimits(packet.properties);
   const refusal = checkConnect(broker, connection, packet);
   if (refusal !== null) return refuse(connection, refusal.reasonCode, refusal.cause);
   admit(broker, connection, packet);
@@ -77,7 +77,10 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
   const identity = {
     clientId: packet.clientId,
     username: connection.transportUsername ?? packet.username,
-    address: connection.address,
+    // Asking a socket for its address leaves the text in memory as long as the socket lives.
+    get address() {
+      return connection.address;
+    },
   };
   const answer = broker.access.authenticate(identity, packet.password);
   if (answer !== ReasonCode.success) return { reasonCode: answer, cause: notAuthorisedText(answer) };
@@ -114,11 +117,6 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
   const shortened = isV5 && options.maxKeepalive > 0 && options.maxKeepalive < keepAlive;
   if (shortened) keepAlive = options.maxKeepalive;
   connection.silenceLimit = Math.ceil(keepAlive * 1.5);
-  connection.clientMaximumPacketSize = properties.maximumPacketSize ?? 0xffff_ffff;
-  connection.aliasMaximum = Math.min(properties.topicAliasMaximum ?? 0, options.maxTopicAliasBroker);
-  const ownWindow = options.maxInflightMessages === 0 ? 65_535 : options.maxInflightMessages;
-  connection.window = Math.min(ownWindow, properties.receiveMaximum ?? 65_535);
-
   const expiry = isV5 ? (properties.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : NEVER_EXPIRES;
   const will = packet.will === null ? null : toWill(broker, clientId, packet.will);
   const { session, isPresent } = broker.attach(connection, clientId, packet.cleanStart);

@@ -2,12 +2,13 @@
 import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
+import { isValidUtf8 } from '../protocol/utf8.ts';
 import type { Topic } from '../routing/topic-cache.ts';
+import { DropReason } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
 import type { Broker } from './broker.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { LogLevel, printable } from './log.ts';
-import { TopicAliases } from './topic-aliases.ts';
 
 const DOLLAR = 0x24;
 
@@ -44,7 +45,7 @@ export function handlePublish(
   if (refusal !== ReasonCode.success) return refusePublish(broker, connection, topic, refusal);
 
   const { incoming } = broker;
-  incoming.fromView(view, bytes, topic, session, view.messageExpiryInterval < 0 ? 0 : broker.wallMs());
+  incoming.fromView(view, bytes, topic, session.clientId, view.messageExpiryInterval < 0 ? 0 : broker.wallMs());
   if (qos === 0) {
     if (!view.retain) offerFrame(broker, connection, firstByte, bytes, start, end);
     broker.route(incoming);
@@ -95,8 +96,14 @@ export function handlePubrel(broker: Broker, connection: ClientConnection, packe
   session.incoming!.delete(packetId);
   connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.success, null);
   if (message === null) return;
+  if (message.isExpired(broker.wallMs())) {
+    // v5 [MQTT-3.3.2-5]: its time ran out between PUBLISH and PUBREL. It replaced what was retained all the same.
+    if (message.retain) broker.retained.delete(message.topic.name);
+    broker.counters.drop(DropReason.expired);
+    return;
+  }
   const { incoming } = broker;
-  incoming.fromMessage(message, session, broker.wallMs());
+  incoming.fromMessage(message, broker.wallMs());
   broker.route(incoming);
   incoming.clear();
 }
@@ -112,7 +119,7 @@ function resolveTopic(broker: Broker, connection: ClientConnection, bytes: Uint8
     );
   }
   if (view.topicStart === view.topicEnd) {
-    const known = alias > 0 ? (connection.aliases?.getIncoming(alias) ?? null) : null;
+    const known = alias > 0 ? connection.aliases.getIncoming(alias) : null;
     if (known !== null) return known;
     if (alias < 0 && connection.protocolVersion !== ProtocolVersion.v5) {
       throw new ProtocolError(ReasonCode.malformedPacket, 'topic name is empty', 'v3.1.1 [MQTT-4.7.3-1]');
@@ -125,16 +132,15 @@ function resolveTopic(broker: Broker, connection: ClientConnection, bytes: Uint8
   }
   const topic = broker.topics.lookup(bytes, view.topicStart, view.topicEnd);
   if (topic === null) {
-    throw new ProtocolError(
-      ReasonCode.malformedPacket,
-      'topic name is not valid UTF-8, holds a wildcard or has too many levels',
-      'v5 [MQTT-3.3.2-2]',
-    );
+    throw isValidUtf8(bytes, view.topicStart, view.topicEnd)
+      ? new ProtocolError(
+          ReasonCode.protocolError,
+          'topic name holds a wildcard or has too many levels',
+          'v5 [MQTT-3.3.2-2]',
+        )
+      : new ProtocolError(ReasonCode.malformedPacket, 'topic name is not valid UTF-8', 'v5 [MQTT-3.3.2-1]');
   }
-  if (alias > 0) {
-    connection.aliases ??= new TopicAliases();
-    connection.aliases.setIncoming(alias, topic);
-  }
+  if (alias > 0) connection.aliases.setIncoming(alias, topic);
   return topic;
 }
 

@@ -13,7 +13,6 @@ const NO_BYTES = new Uint8Array(0);
  */
 export class IncomingMessage {
   topic: Topic<Session> | null = null;
-  publisher: Session | null = null;
   publisherId = '';
   qos: QoS = 0;
   retain = false;
@@ -34,10 +33,9 @@ export class IncomingMessage {
   frameIsV5 = false;
   private kept: Message | null = null;
 
-  fromView(view: PublishView, bytes: Uint8Array, topic: Topic<Session>, publisher: Session, wallMs: number): void {
+  fromView(view: PublishView, bytes: Uint8Array, topic: Topic<Session>, publisherId: string, wallMs: number): void {
     this.topic = topic;
-    this.publisher = publisher;
-    this.publisherId = publisher.clientId;
+    this.publisherId = publisherId;
     this.qos = view.qos;
     this.retain = view.retain;
     this.payload = bytes;
@@ -52,9 +50,8 @@ export class IncomingMessage {
     this.kept = null;
   }
 
-  fromMessage(message: Message, publisher: Session | null, wallMs: number): void {
+  fromMessage(message: Message, wallMs: number): void {
     this.topic = message.topic;
-    this.publisher = publisher;
     this.publisherId = message.publisherId;
     this.qos = message.qos;
     this.retain = message.retain;
@@ -88,7 +85,6 @@ export class IncomingMessage {
   /** Lets go of the chunk. */
   clear(): void {
     this.topic = null;
-    this.publisher = null;
     this.payload = NO_BYTES;
     this.properties = NO_BYTES;
     this.frame = NO_BYTES;

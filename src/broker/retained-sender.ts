@@ -9,8 +9,10 @@ import type { ClientConnection } from './client-connection.ts';
 
 /** Messages sent for one subscription before other work has its turn. */
 const SLICE = 256;
-/** A receiver with this many unsent bytes, or messages queued, waits before it gets more. */
-const PAUSE_BYTES = 512 * 1024;
+/** The same in bytes of payload and properties; a receiver with more of them unsent waits before it gets more. */
+const SLICE_BYTES = 512 * 1024;
+/** While no receiver takes any, the pause between two looks doubles up to this. */
+const LONGEST_PAUSE_MS = 128;
 
 interface Job {
   readonly connection: ClientConnection;
@@ -27,6 +29,8 @@ export class RetainedSender {
   private jobs: Job[] = [];
   private readonly found: Message[] = [];
   private timer: ReturnType<typeof setTimeout> | null = null;
+  private pauseMs = 1;
+  private hasProgressed = false;
 
   constructor(broker: Broker) {
     this.broker = broker;
@@ -38,16 +42,19 @@ export class RetainedSender {
     const job = { connection, subscription, search: retained.search(subscription.entry.topicFilter) };
     if (this.run(job)) return;
     this.jobs.push(job);
+    this.pauseMs = 1;
     this.schedule();
   }
 
   private schedule(): void {
-    this.timer ??= setTimeout(() => this.runAll(), 1);
+    this.timer ??= setTimeout(() => this.runAll(), this.pauseMs);
   }
 
   private runAll(): void {
     this.timer = null;
+    this.hasProgressed = false;
     this.jobs = this.jobs.filter((job) => !this.run(job));
+    this.pauseMs = this.hasProgressed ? 1 : Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
     if (this.jobs.length > 0) this.schedule();
   }
 
@@ -60,24 +67,37 @@ export class RetainedSender {
   /** One slice; true when the job is done or has no receiver any more. */
   private run({ connection, subscription, search }: Job): boolean {
     if (connection.session === null || subscription.index < 0 || !connection.isOpen) return true;
-    const room = this.room(connection);
-    if (room === 0) return false;
-    this.found.length = 0;
-    const isDone = search.next(room, this.found);
-    for (const message of this.found) this.send(connection, subscription, message);
-    this.found.length = 0;
+    const { found } = this;
+    let room = this.room(connection, subscription);
+    let bytes = 0;
+    let isDone = false;
+    while (room > 0 && bytes < SLICE_BYTES && !isDone) {
+      found.length = 0;
+      isDone = search.next(1, found);
+      // A call visits a bounded number of nodes: one that found nothing has used its share of the slice all the same.
+      room--;
+      this.hasProgressed = true;
+      const [message] = found;
+      if (message === undefined) continue;
+      bytes += message.size;
+      this.send(connection, subscription, message);
+    }
+    found.length = 0;
     return isDone;
   }
 
   /** How many messages the receiver can take now without a drop. */
-  private room(connection: ClientConnection): number {
-    if (connection.backlogBytes > PAUSE_BYTES) return 0;
+  private room(connection: ClientConnection, subscription: Subscription<Session>): number {
+    if (connection.backlogBytes > SLICE_BYTES) return 0;
+    if (subscription.qos === 0) return SLICE;
     const { maxQueuedMessages, maxQueuedBytes } = this.broker.options;
     const { outgoing } = connection.session!;
-    if (outgoing === null) return maxQueuedMessages === 0 ? SLICE : Math.min(SLICE, maxQueuedMessages);
-    if (maxQueuedBytes > 0 && outgoing.queue.length > 0) return 0;
-    if (maxQueuedMessages === 0) return outgoing.queue.length > SLICE ? 0 : SLICE;
-    return Math.min(SLICE, Math.max(0, maxQueuedMessages - outgoing.queue.length));
+    const queued = outgoing === null ? 0 : outgoing.queue.length;
+    const window = queued > 0 ? 0 : connection.window - (outgoing === null ? 0 : outgoing.inflight.size);
+    // How many go into a limit by bytes is not known ahead: then nothing is queued.
+    if (maxQueuedBytes > 0) return Math.min(SLICE, Math.max(0, window));
+    if (maxQueuedMessages > 0) return Math.min(SLICE, Math.max(0, maxQueuedMessages - queued));
+    return queued > SLICE ? 0 : SLICE;
   }
 
   private send(connection: ClientConnection, subscription: Subscription<Session>, message: Message): void {

@@ -36,12 +36,10 @@ export class Router {
     this.forgetFrames();
     if (entries.length === 1) {
       const entry = entries[0]!;
-      const { subscriptions } = entry;
+      const { only, list } = entry;
+      if (only !== null) this.deliver(incoming, only, only.qos);
       // A receiver that turns out to be gone may leave the list during the walk: backwards, none is skipped.
-      for (let i = subscriptions.length - 1; i >= 0; i--) {
-        const subscription = subscriptions[i]!;
-        this.deliver(incoming, subscription, subscription.qos);
-      }
+      else if (list !== null) for (let i = list.length - 1; i >= 0; i--) this.deliver(incoming, list[i]!, list[i]!.qos);
       if (entry.groups !== null) this.routeShared(incoming, entry);
       return;
     }
@@ -62,20 +60,9 @@ export class Router {
     this.receivers = [];
     this.receiverQoS = [];
     receivers.length = 0;
-    for (const entry of entries) {
-      for (const subscription of entry.subscriptions) {
-        const session = subscription.subscriber;
-        if (session.protocolVersion !== ProtocolVersion.v5) {
-          const at = session.receiverIndex;
-          if (at < receivers.length && receivers[at]!.subscriber === session) {
-            if (subscription.qos > receiverQoS[at]!) receiverQoS[at] = subscription.qos;
-            continue;
-          }
-          session.receiverIndex = receivers.length;
-        }
-        receiverQoS[receivers.length] = subscription.qos;
-        receivers.push(subscription);
-      }
+    for (const { only, list } of entries) {
+      if (only !== null) addReceiver(receivers, receiverQoS, only);
+      else if (list !== null) for (const subscription of list) addReceiver(receivers, receiverQoS, subscription);
     }
     for (let i = 0; i < receivers.length; i++) this.deliver(incoming, receivers[i]!, receiverQoS[i]!);
     for (const entry of entries) if (entry.groups !== null) this.routeShared(incoming, entry);
@@ -94,8 +81,8 @@ export class Router {
   /** @param granted maximum QoS of the subscription, or of all of them that match */
   private deliver(incoming: IncomingMessage, subscription: Subscription<Session>, granted: number): void {
     const session = subscription.subscriber;
-    // v5 [MQTT-3.8.3-3]
-    if (subscription.noLocal && session === incoming.publisher) return;
+    // v5 [MQTT-3.8.3-3]; by identifier, so that it holds for the client's own will too.
+    if (subscription.noLocal && session.clientId === incoming.publisherId) return;
     const qos = incoming.qos < granted ? incoming.qos : granted;
     const retain = subscription.retainAsPublished && incoming.retain;
     const link = session.link as ClientConnection | null;
@@ -112,10 +99,15 @@ export class Router {
     const delivery = new Delivery(incoming.message(), qos as 1 | 2, retain, subscription.identifier, shared);
     session.deliver(delivery, broker.options, broker);
     if (link !== null && link.congestion !== null) broker.congestionControl.hold(broker.reading, link);
-    if (broker.output.isFull) {
-      broker.output.flushAll();
-      this.forgetFrames();
-    }
+    this.flushIfFull();
+  }
+
+  /** Frames made for one receiver each add up in a large fan-out. */
+  private flushIfFull(): void {
+    const { output } = this.broker;
+    if (!output.isFull) return;
+    output.flushAll();
+    this.forgetFrames();
   }
 
   private sendQoS0(incoming: IncomingMessage, link: ClientConnection, retain: boolean, identifier: number): void {
@@ -125,6 +117,7 @@ export class Router {
     const isV5 = link.protocolVersion === ProtocolVersion.v5;
     if (isV5 && (identifier !== 0 || link.aliasMaximum !== 0)) {
       if (!link.sendOwnQoS0(incoming, retain, identifier)) counters.drop(DropReason.tooLarge);
+      this.flushIfFull();
       return;
     }
     const layout = (isV5 ? 1 : 0) | (retain ? 2 : 0);
@@ -174,9 +167,28 @@ export class Router {
   }
 }
 
+/** A session before MQTT 5 stands in the list once, with the highest QoS of its subscriptions. */
+function addReceiver(
+  receivers: Subscription<Session>[],
+  receiverQoS: number[],
+  subscription: Subscription<Session>,
+): void {
+  const session = subscription.subscriber;
+  if (session.protocolVersion !== ProtocolVersion.v5) {
+    const at = session.receiverIndex;
+    if (at < receivers.length && receivers[at]!.subscriber === session) {
+      if (subscription.qos > receiverQoS[at]!) receiverQoS[at] = subscription.qos;
+      return;
+    }
+    session.receiverIndex = receivers.length;
+  }
+  receiverQoS[receivers.length] = subscription.qos;
+  receivers.push(subscription);
+}
+
 /**
- * The next member of a share group, in turn: one that is connected with room in its window, else one that is
- * connected, else one that is away but keeps its session.
+ * The next member of a share group, in turn: one that is connected, keeps up and has room in its window, else one that
+ * is connected, else one that is away but keeps its session.
  *
  * @param except a session that must not get it
  */
@@ -197,7 +209,8 @@ export function chooseMember(group: ShareGroup<Session>, except: Session | null)
       continue;
     }
     const { outgoing } = session;
-    if (outgoing === null || (outgoing.queue.length === 0 && outgoing.inflight.size < link.window)) {
+    const isBehind = (link as ClientConnection).congestion !== null;
+    if (!isBehind && (outgoing === null || (outgoing.queue.length === 0 && outgoing.inflight.size < link.window))) {
       group.next = at;
       return member;
     }

@@ -29,4 +29,9 @@ export class TopicAliases {
     this.sent.set(topicName, alias);
     return alias;
   }
+
+  /** Takes back the alias that `outgoing` made last: its packet was not sent. */
+  forget(topicName: string): void {
+    this.sent?.delete(topicName);
+  }
 }

@@ -69,13 +69,26 @@ export function defaultListenerConfig(): ListenerConfig {
   };
 }
 
+/** What `log_type` chooses from, besides `all` and `none`. */
+export const logTypes = [
+  'error',
+  'warning',
+  'notice',
+  'information',
+  'debug',
+  'subscribe',
+  'unsubscribe',
+  'websockets',
+  'internal',
+] as const;
+
 /** `log_dest`; several may be given. */
 export type LogDestination =
   { readonly kind: 'stdout' | 'stderr' | 'none' } | { readonly kind: 'file'; readonly path: string };
 
 export interface LogConfig {
   destinations: LogDestination[];
-  /** `log_type`: names among error, warning, notice, information, debug, subscribe, unsubscribe, websockets, all. */
+  /** `log_type`: names of `logTypes`; `all` in the file is every one of them. */
   types: Set<string>;
   timestamp: boolean;
   connectionMessages: boolean;
@@ -91,6 +104,8 @@ export interface Config {
   /** `http_listener PORT [HOST]`: health, metrics and the status page; null: none. */
   httpListener: { port: number; host: string } | null;
   pidFile: string | null;
+  /** Seconds between updates of `$SYS`; 0: none. */
+  sysInterval: number;
 }
 
 export function defaultConfig(): Config {
@@ -106,5 +121,6 @@ export function defaultConfig(): Config {
     },
     httpListener: null,
     pidFile: null,
+    sysInterval: 10,
   };
 }

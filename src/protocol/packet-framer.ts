@@ -6,6 +6,32 @@ import { ReasonCode } from './reason-code.ts';
 /** First allocation for a packet that arrives in pieces; it doubles as bytes come, up to the packet's length. */
 const FIRST_PIECE = 4_096;
 
+/** The bytes that came of a packet whose end has not. */
+class GatheredPacket {
+  bytes: Uint8Array;
+  length = 0;
+  remainingLength = 0;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+  }
+
+  /** The caller has made room. */
+  append(chunk: Uint8Array, start: number, end: number): void {
+    if (end - start === 1) this.bytes[this.length] = chunk[start]!;
+    else this.bytes.set(chunk.subarray(start, end), this.length);
+    this.length += end - start;
+  }
+
+  /** Makes room for `needed` bytes of a packet of `total`, by doubling. */
+  grow(needed: number, total: number): void {
+    if (needed <= this.bytes.length) return;
+    const grown = new Uint8Array(Math.min(total, Math.max(needed, this.bytes.length * 2, FIRST_PIECE)));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+}
+
 /**
  * Cuts a byte stream into packets. A packet that lies whole in a chunk is handed out where it lies; one that is split
  * is gathered in a buffer that grows with the bytes that came, so a declared length alone reserves nothing. Subclasses
@@ -14,10 +40,8 @@ const FIRST_PIECE = 4_096;
 export abstract class PacketFramer {
   /** 0 until CONNECT told it. */
   protocolVersion: ProtocolVersion | 0 = 0;
-  /** Bytes of a packet that is not complete yet, or null. */
-  private gathered: Uint8Array | null = null;
-  private gatheredLength = 0;
-  private headerRemainingLength = 0;
+  /** A packet that is not complete yet, or null. */
+  private gathered: GatheredPacket | null = null;
   /** Set to stop in the middle of a chunk: no packet is handed out any more. */
   protected framingStopped = false;
 
@@ -37,7 +61,7 @@ export abstract class PacketFramer {
     if (this.framingStopped) return;
     let at = start;
     if (this.gathered !== null) {
-      at = this.gather(chunk, at, end);
+      at = this.gather(this.gathered, chunk, at, end);
       if (at < 0) return;
     }
     while (at < end && !this.framingStopped) {
@@ -81,7 +105,6 @@ export abstract class PacketFramer {
   /** Forgets an incomplete packet, for a connection that closed. */
   dropGathered(): void {
     this.gathered = null;
-    this.gatheredLength = 0;
   }
 
   private dispatch(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
@@ -97,51 +120,42 @@ export abstract class PacketFramer {
   private startGathering(chunk: Uint8Array, start: number, end: number, total: number): void {
     const have = end - start;
     const size = total < 0 ? 8 : Math.min(total, Math.max(FIRST_PIECE, have * 2));
-    this.gathered = new Uint8Array(Math.max(size, have));
-    this.gathered.set(start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
-    this.gatheredLength = have;
+    this.gathered = new GatheredPacket(Math.max(size, have));
+    this.gathered.append(chunk, start, end);
   }
 
   /** Adds bytes to the incomplete packet; hands it out when complete. Returns where the chunk goes on, or -1. */
-  private gather(chunk: Uint8Array, start: number, end: number): number {
+  private gather(packet: GatheredPacket, chunk: Uint8Array, start: number, end: number): number {
     let at = start;
-    let header = this.parseGatheredHeader();
+    let header = this.parseHeader(packet);
     while (header === 0 && at < end) {
-      if (this.gatheredLength >= 5) {
-        this.failLength();
-        return -1;
-      }
-      this.gathered![this.gatheredLength++] = chunk[at++]!;
-      header = this.parseGatheredHeader();
+      packet.append(chunk, at, ++at);
+      header = this.parseHeader(packet);
     }
     if (header <= 0) return -1;
-    const total = header + this.headerRemainingLength;
+    const total = header + packet.remainingLength;
     if (total > this.maximumPacketLength()) {
       this.failSize(total);
       return -1;
     }
-    const wanted = Math.min(total - this.gatheredLength, end - at);
-    this.growGathered(this.gatheredLength + wanted, total);
-    const buffer = this.gathered!;
-    if (wanted > 0) buffer.set(chunk.subarray(at, at + wanted), this.gatheredLength);
-    this.gatheredLength += wanted;
-    if (this.gatheredLength < total) return -1;
+    const wanted = Math.min(total - packet.length, end - at);
+    packet.grow(packet.length + wanted, total);
+    packet.append(chunk, at, at + wanted);
+    if (packet.length < total) return -1;
     this.gathered = null;
-    this.gatheredLength = 0;
-    this.dispatch(buffer[0]!, buffer, header, total);
+    this.dispatch(packet.bytes[0]!, packet.bytes, header, total);
     return at + wanted;
   }
 
-  /** Length of the fixed header and, in `headerRemainingLength`, what it announces; 0: more bytes needed; -1: failed. */
-  private parseGatheredHeader(): number {
-    const buffer = this.gathered!;
+  /** Length of the fixed header and, in `remainingLength`, what it announces; 0: more bytes needed; -1: failed. */
+  private parseHeader(packet: GatheredPacket): number {
     let length = 0;
-    for (let i = 1; i < this.gatheredLength; i++) {
-      const byte = buffer[i]!;
+    for (let i = 1; i < packet.length; i++) {
+      const byte = packet.bytes[i]!;
       length |= (byte & 0x7f) << (7 * (i - 1));
       if (byte < 128) {
         if (byte === 0 && i > 1 && !this.allowsPadding()) return -1;
-        this.headerRemainingLength = length;
+        packet.remainingLength = length;
         return i + 1;
       }
       if (i === 4) {
@@ -150,14 +164,6 @@ export abstract class PacketFramer {
       }
     }
     return 0;
-  }
-
-  private growGathered(needed: number, total: number): void {
-    const old = this.gathered!;
-    if (needed <= old.length) return;
-    const grown = new Uint8Array(Math.min(total, Math.max(needed, old.length * 2, FIRST_PIECE)));
-    grown.set(old.subarray(0, this.gatheredLength));
-    this.gathered = grown;
   }
 
   /** MQTT 5 wants the shortest form of a length (v5 [MQTT-1.5.5-1]); 3.1.1 clients pad it. */

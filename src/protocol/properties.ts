@@ -197,6 +197,14 @@ function repeated(one: PropertyRule): ProtocolError {
   return new ProtocolError(ReasonCode.protocolError, `${one.field} stands twice`, 'v5 section 2.2.2.2');
 }
 
+function unpaired(): ProtocolError {
+  return new ProtocolError(
+    ReasonCode.protocolError,
+    'authentication data without an authentication method',
+    'v5 section 3.1.2.11.10',
+  );
+}
+
 /**
  * Reads a property section (length and properties) and moves the reader behind it.
  *
@@ -228,13 +236,7 @@ export function decodeProperties(reader: ByteReader, holder: PropertyHolder): Pr
     if (slots[one.field] !== undefined) throw repeated(one);
     slots[one.field] = value;
   }
-  if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined) {
-    throw new ProtocolError(
-      ReasonCode.protocolError,
-      'authentication data without an authentication method',
-      'v5 section 3.1.2.11.10',
-    );
-  }
+  if (properties.authenticationData !== undefined && properties.authenticationMethod === undefined) throw unpaired();
   reader.end = packetEnd;
   return properties;
 }
@@ -269,7 +271,7 @@ export function scanProperties(reader: ByteReader, holder: PropertyHolder, visit
         value = readValue(reader, one.kind) as number;
         checkValue(one, value);
     }
-    if (one.kind !== Kind.pair && one.id !== PropertyId.subscriptionIdentifier) {
+    if (one.kind !== Kind.pair && (one.kind !== Kind.varint || holder === PacketType.subscribe)) {
       const mask = 1 << (one.id & 31);
       if (one.id < 32) {
         if ((seenLow & mask) !== 0) throw repeated(one);
@@ -280,6 +282,9 @@ export function scanProperties(reader: ByteReader, holder: PropertyHolder, visit
       }
     }
     visitor.visitProperty(one.id, start, reader.offset, value);
+  }
+  if (((seenLow >>> PropertyId.authenticationData) & 1) > ((seenLow >>> PropertyId.authenticationMethod) & 1)) {
+    throw unpaired();
   }
   reader.end = packetEnd;
 }

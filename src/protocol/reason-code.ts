@@ -64,7 +64,7 @@ for (const [name, code] of Object.entries(ReasonCode)) {
   if (!labels.has(code))
     labels.set(
       code,
-      name.replace(/[A-Z]+\d*/g, (letters) => ` ${letters.toLowerCase()}`),
+      name.replace(/QoS\d?|[A-Z]+\d*/g, (letters) => ` ${letters.toLowerCase()}`),
     );
 }
 

@@ -55,7 +55,10 @@ export class Subscription<S> {
 /** Who wants one topic filter. */
 export class FilterEntry<S> {
   readonly topicFilter: string;
-  readonly subscriptions: Subscription<S>[] = [];
+  /** The subscription of a filter that has one: most filters are one device's own topic, and need no list. */
+  only: Subscription<S> | null = null;
+  /** All subscriptions once there were two at a time; `only` is then null. */
+  list: Subscription<S>[] | null = null;
   groups: ShareGroup<S>[] | null = null;
 
   constructor(topicFilter: string) {
@@ -63,7 +66,31 @@ export class FilterEntry<S> {
   }
 
   get isEmpty(): boolean {
-    return this.subscriptions.length === 0 && this.groups === null;
+    return this.only === null && (this.list === null || this.list.length === 0) && this.groups === null;
+  }
+
+  get count(): number {
+    return this.list !== null ? this.list.length : this.only === null ? 0 : 1;
+  }
+
+  add(subscription: Subscription<S>): void {
+    if (this.list === null) {
+      if (this.only === null) {
+        this.only = subscription;
+        subscription.index = 0;
+        return;
+      }
+      this.list = [this.only];
+      this.only = null;
+    }
+    subscription.index = this.list.length;
+    this.list.push(subscription);
+  }
+
+  remove(subscription: Subscription<S>): void {
+    if (this.list === null) this.only = null;
+    else removeAt(this.list, subscription);
+    subscription.index = -1;
   }
 }
 
@@ -77,4 +104,22 @@ export class ShareGroup<S> {
   constructor(shareName: string) {
     this.shareName = shareName;
   }
+
+  add(subscription: Subscription<S>): void {
+    subscription.index = this.members.length;
+    this.members.push(subscription);
+  }
+
+  remove(subscription: Subscription<S>): void {
+    removeAt(this.members, subscription);
+    subscription.index = -1;
+  }
+}
+
+/** Puts the last one in its place: the order of a list means nothing. */
+function removeAt<S>(list: Subscription<S>[], subscription: Subscription<S>): void {
+  const last = list.pop()!;
+  if (last === subscription) return;
+  list[subscription.index] = last;
+  last.index = subscription.index;
 }

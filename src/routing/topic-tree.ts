@@ -44,9 +44,8 @@ export class TopicTree<S> {
     const entry = this.entryFor(topicFilter);
     const group = shareName === null ? null : groupFor(entry, shareName);
     const subscription = new Subscription(subscriber, entry, group, options);
-    const list = group === null ? entry.subscriptions : group.members;
-    subscription.index = list.length;
-    list.push(subscription);
+    if (group === null) entry.add(subscription);
+    else group.add(subscription);
     this.subscriptionCount++;
     if (group !== null) this.sharedSubscriptionCount++;
     return subscription;
@@ -54,13 +53,8 @@ export class TopicTree<S> {
 
   unsubscribe(subscription: Subscription<S>): void {
     const { entry, group } = subscription;
-    const list = group === null ? entry.subscriptions : group.members;
-    const last = list.pop()!;
-    if (last !== subscription) {
-      list[subscription.index] = last;
-      last.index = subscription.index;
-    }
-    subscription.index = -1;
+    if (group === null) entry.remove(subscription);
+    else group.remove(subscription);
     this.subscriptionCount--;
     if (group !== null) {
       this.sharedSubscriptionCount--;

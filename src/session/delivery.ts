@@ -11,6 +11,8 @@ export const DeliveryState = {
   published: 1,
   /** PUBREC came, PUBREL sent; waits for PUBCOMP. */
   released: 2,
+  /** PUBLISH sent on an earlier connection; waits for room in the window of this one to be sent again. */
+  unresent: 3,
 } as const;
 export type DeliveryState = (typeof DeliveryState)[keyof typeof DeliveryState];
 

@@ -39,11 +39,18 @@ export interface QueueLimits {
 
 /** Outgoing QoS 1 and 2 messages of one session: the window in flight, and the queue behind it, both in order. */
 export class OutgoingFlow {
-  /** By packet identifier; a Map keeps the order of sending, which is the order of redelivery (v5 [MQTT-4.6.0-1]). */
+  /**
+   * By packet identifier; a Map keeps the order of sending, which is the order of redelivery (v5 [MQTT-4.6.0-1]). What
+   * its PUBREC released stands in the order of the PUBRECs (v5 [MQTT-4.6.0-4]).
+   */
   readonly inflight = new Map<number, Delivery>();
   readonly queue = new Deque<Delivery>();
   queuedBytes = 0;
   private nextPacketId = 1;
+  /** How many of `inflight` are `unresent`: they take no place in the window yet. */
+  private unresent = 0;
+  /** Where the search for the next of them goes on. */
+  private resendOrder: Iterator<Delivery> | null = null;
 
   get isEmpty(): boolean {
     return this.inflight.size === 0 && this.queue.length === 0;
@@ -74,6 +81,7 @@ export class OutgoingFlow {
 
   /** Moves what fits from the queue into the window. */
   pump(link: SessionLink, observer: FlowObserver): void {
+    if (this.unresent > 0) this.resendMore(link, observer);
     while (this.queue.length > 0 && this.inflight.size < link.window) {
       const delivery = this.queue.shift()!;
       this.queuedBytes -= delivery.message.size;
@@ -105,23 +113,54 @@ export class OutgoingFlow {
     return packetId;
   }
 
-  /** Sends again what a new connection has to finish (v5 [MQTT-4.4.0-1]), then what waits. */
+  /**
+   * Sends again what a new connection has to finish (v5 [MQTT-4.4.0-1]), then what waits. Each PUBREL goes out at once;
+   * a PUBLISH beyond a window that is smaller than before waits for its place (v5 [MQTT-3.3.4-9]).
+   */
   resume(link: SessionLink, observer: FlowObserver): void {
+    this.unresent = 0;
+    let room = link.window;
+    for (const { state } of this.inflight.values()) if (state === DeliveryState.released) room--;
     for (const delivery of this.inflight.values()) {
       if (delivery.state === DeliveryState.released) link.sendPubrel(delivery.packetId, ReasonCode.success);
-      else if (!link.sendPublish(delivery, true)) {
-        this.inflight.delete(delivery.packetId);
-        observer.onDropped(delivery, DropReason.tooLarge);
-      }
+      else if (room <= 0) {
+        delivery.state = DeliveryState.unresent;
+        this.unresent++;
+      } else if (this.sendAgain(delivery, link, observer)) room--;
     }
+    this.resendOrder = this.unresent === 0 ? null : this.inflight.values();
     this.pump(link, observer);
+  }
+
+  private resendMore(link: SessionLink, observer: FlowObserver): void {
+    while (this.unresent > 0 && this.inflight.size - this.unresent < link.window) {
+      const { done, value } = this.resendOrder!.next();
+      if (done === true) break;
+      if (value.state !== DeliveryState.unresent) continue;
+      this.unresent--;
+      this.sendAgain(value, link, observer);
+    }
+    if (this.unresent === 0) this.resendOrder = null;
+  }
+
+  private sendAgain(delivery: Delivery, link: SessionLink, observer: FlowObserver): boolean {
+    delivery.state = DeliveryState.published;
+    if (link.sendPublish(delivery, true)) return true;
+    this.inflight.delete(delivery.packetId);
+    observer.onDropped(delivery, DropReason.tooLarge);
+    return false;
+  }
+
+  private remove(delivery: Delivery): void {
+    this.inflight.delete(delivery.packetId);
+    if (delivery.state === DeliveryState.unresent) this.unresent--;
   }
 
   /** @returns false where no QoS 1 message with this identifier waits for it */
   handlePuback(packetId: number, reasonCode: number, link: SessionLink, observer: FlowObserver): boolean {
     const delivery = this.inflight.get(packetId);
     if (delivery === undefined || delivery.qos !== 1) return false;
-    this.inflight.delete(packetId);
+    this.remove(delivery);
     if (reasonCode >= 0x80) observer.onDropped(delivery, DropReason.refused);
     this.pump(link, observer);
     return true;
@@ -132,19 +171,24 @@ export class OutgoingFlow {
     const delivery = this.inflight.get(packetId);
     if (delivery === undefined || delivery.qos !== 2) return false;
     if (reasonCode >= 0x80) {
-      this.inflight.delete(packetId);
+      this.remove(delivery);
       observer.onDropped(delivery, DropReason.refused);
       this.pump(link, observer);
       return true;
     }
-    delivery.state = DeliveryState.released;
+    if (delivery.state !== DeliveryState.released) {
+      this.remove(delivery);
+      delivery.state = DeliveryState.released;
+      this.inflight.set(packetId, delivery);
+    }
     link.sendPubrel(packetId, ReasonCode.success);
     return true;
   }
 
+  /** @returns false where no QoS 2 message with this identifier waits for it */
   handlePubcomp(packetId: number, link: SessionLink, observer: FlowObserver): boolean {
     const delivery = this.inflight.get(packetId);
-    if (delivery === undefined || delivery.qos !== 2) return false;
+    if (delivery === undefined || delivery.state !== DeliveryState.released) return false;
     this.inflight.delete(packetId);
     this.pump(link, observer);
     return true;
@@ -158,7 +202,7 @@ export class OutgoingFlow {
     const taken: Delivery[] = [];
     for (const delivery of this.inflight.values()) {
       if (delivery.shared === null || delivery.qos !== 1 || !canMove(delivery)) continue;
-      this.inflight.delete(delivery.packetId);
+      this.remove(delivery);
       taken.push(delivery);
     }
     this.queue.filter((delivery) => {
@@ -179,6 +223,7 @@ export class OutgoingFlow {
       observer.onDropped(one, DropReason.sessionEnded);
     }
     this.inflight.clear();
+    this.unresent = 0;
     this.queuedBytes = 0;
   }
 }

@@ -19,6 +19,8 @@ export interface Will {
   readonly delayInterval: number;
 }
 
+type Held = Subscription<Session> | Subscription<Session>[] | Map<string, Subscription<Session>> | null;
+
 /**
  * What the broker keeps of a client between connections (v5 section 4.1): subscriptions, outgoing and incoming
  * QoS 1 and 2 messages. Most sessions are idle, so what they do not use is null.
@@ -44,8 +46,8 @@ export class Session implements WheelItem {
   wheelIndex = 0;
   /** Place in the broker's list of receivers of the message at hand: see `collectReceivers`. */
   receiverIndex = 0;
-  private list: Subscription<Session>[] | null = null;
-  private byFilter: Map<string, Subscription<Session>> | null = null;
+  /** One alone, a list while there are few, a map by filter text above `LIST_LIMIT`. */
+  private held: Held = null;
 
   constructor(clientId: string, protocolVersion: ProtocolVersion) {
     this.clientId = clientId;
@@ -53,44 +55,46 @@ export class Session implements WheelItem {
   }
 
   get subscriptionCount(): number {
-    return this.byFilter?.size ?? this.list?.length ?? 0;
+    const { held } = this;
+    if (held === null) return 0;
+    if (held instanceof Map) return held.size;
+    return Array.isArray(held) ? held.length : 1;
   }
 
   /** @param filterText the filter as the client wrote it, with `$share/` where it has one */
   findSubscription(filterText: string): Subscription<Session> | null {
-    if (this.byFilter !== null) return this.byFilter.get(filterText) ?? null;
-    if (this.list !== null) for (const one of this.list) if (one.filterText === filterText) return one;
+    const { held } = this;
+    if (held instanceof Map) return held.get(filterText) ?? null;
+    for (const one of this.subscriptions()) if (one.filterText === filterText) return one;
     return null;
   }
 
   addSubscription(subscription: Subscription<Session>): void {
-    if (this.byFilter !== null) {
-      this.byFilter.set(subscription.filterText, subscription);
-      return;
-    }
-    this.list ??= [];
-    this.list.push(subscription);
-    if (this.list.length <= LIST_LIMIT) return;
-    this.byFilter = new Map(this.list.map((one) => [one.filterText, one]));
-    this.list = null;
+    const { held } = this;
+    if (held === null) this.held = subscription;
+    else if (held instanceof Map) held.set(subscription.filterText, subscription);
+    else if (Array.isArray(held)) {
+      held.push(subscription);
+      if (held.length > LIST_LIMIT) this.held = new Map(held.map((one) => [one.filterText, one]));
+    } else this.held = [held, subscription];
   }
 
   removeSubscription(subscription: Subscription<Session>): void {
-    if (this.byFilter !== null) {
-      this.byFilter.delete(subscription.filterText);
-      return;
-    }
-    if (this.list === null) return;
-    this.list = this.list.length === 1 ? null : this.list.filter((one) => one !== subscription);
+    const { held } = this;
+    if (held instanceof Map) held.delete(subscription.filterText);
+    else if (Array.isArray(held)) this.held = held.filter((one) => one !== subscription);
+    else if (held === subscription) this.held = null;
   }
 
   subscriptions(): Iterable<Subscription<Session>> {
-    return this.byFilter?.values() ?? this.list ?? [];
+    const { held } = this;
+    if (held === null) return [];
+    if (held instanceof Map) return held.values();
+    return Array.isArray(held) ? held : [held];
   }
 
   clearSubscriptions(): void {
-    this.byFilter = null;
-    this.list = null;
+    this.held = null;
   }
 
   /** Sends or queues a message; see `OutgoingFlow.enqueue`. */

@@ -1,9 +1,11 @@
 /** What a wheel can hold: it writes where it put the item. */
 export interface WheelItem {
-  /** Second at which the item is due, or -1 while it is in no wheel. */
+  /** Second at which the item is due, -1 while it is in no wheel, -2 while its second is being fired. */
   wheelSecond: number;
   wheelIndex: number;
 }
+
+const FIRING = -2;
 
 /**
  * Deadlines by the second for hundreds of thousands of items: no timer each, O(1) to set, move and cancel. An item
@@ -37,7 +39,10 @@ export class TimerWheel<T extends WheelItem> {
   }
 
   cancel(item: T): void {
-    if (item.wheelSecond < 0) return;
+    if (item.wheelSecond < 0) {
+      item.wheelSecond = -1;
+      return;
+    }
     const slot = this.slots.get(item.wheelSecond)!;
     const last = slot.pop()!;
     if (last !== item) {
@@ -47,6 +52,10 @@ export class TimerWheel<T extends WheelItem> {
     if (slot.length === 0) this.slots.delete(item.wheelSecond);
     item.wheelSecond = -1;
     this.size--;
+  }
+
+  *items(): Iterable<T> {
+    for (const slot of this.slots.values()) yield* slot;
   }
 
   /** Fires what is due up to and with `second`. */
@@ -66,7 +75,12 @@ export class TimerWheel<T extends WheelItem> {
     if (slot === undefined) return;
     this.slots.delete(at);
     this.size -= slot.length;
-    for (const item of slot) item.wheelSecond = -1;
-    for (const item of slot) if (item.wheelSecond === -1) this.onDue(item);
+    for (const item of slot) item.wheelSecond = FIRING;
+    for (const item of slot) {
+      // Another item of this second may have cancelled or moved it.
+      if (item.wheelSecond !== FIRING) continue;
+      item.wheelSecond = -1;
+      this.onDue(item);
+    }
   }
 }

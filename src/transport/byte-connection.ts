@@ -37,30 +37,51 @@ interface Range {
 
 const NO_BYTES = new Uint8Array(0);
 
+const Flag = {
+  /** In the loop's list: has frames that were not written. */
+  dirty: 1,
+  webSocket: 2,
+  /** Closes after what is queued has gone out. */
+  ending: 4,
+  /** The FIN is sent. */
+  finished: 8,
+} as const;
+export const FIRST_FREE_FLAG = 16;
+
 /**
  * A connection as bytes: cuts the stream into packets (as a PacketFramer) and writes queued frames once a tick. The
  * first range of frames is held in fields, so that a connection that gets one message allocates nothing.
  */
 export abstract class ByteConnection extends PacketFramer {
-  protected readonly loop: OutputLoop;
   protected socket: ByteSocket | null;
   layer: InboundLayer | null = null;
-  /** Frames leave in WebSocket binary frames. */
-  isWebSocket = false;
   private outBytes: Uint8Array = NO_BYTES;
   private outStart = 0;
   private outEnd = 0;
   private outMore: Range[] | null = null;
-  private isDirty = false;
   protected backlog: Backlog | null = null;
-  /** Close after what is queued has gone out. */
-  protected isEnding = false;
-  private isFinished = false;
+  /** Bits of `Flag`, of the subclass too from `FIRST_FREE_FLAG` on: a field each would cost 8 bytes a connection. */
+  protected flags = 0;
 
-  constructor(loop: OutputLoop, socket: ByteSocket) {
+  constructor(socket: ByteSocket) {
     super();
-    this.loop = loop;
     this.socket = socket;
+  }
+
+  protected abstract get loop(): OutputLoop;
+
+  /** Frames leave in WebSocket binary frames. */
+  get isWebSocket(): boolean {
+    return (this.flags & Flag.webSocket) !== 0;
+  }
+
+  becomeWebSocket(): void {
+    this.flags |= Flag.webSocket;
+  }
+
+  /** Closes after what is queued has gone out. */
+  protected get isEnding(): boolean {
+    return (this.flags & Flag.ending) !== 0;
   }
 
   /** All queued frames have been written, after some could not be. */
@@ -85,9 +106,9 @@ export abstract class ByteConnection extends PacketFramer {
 
   /** Queues `bytes[start, end)`, which must stay as it is until the end of the tick. */
   queue(bytes: Uint8Array, start: number, end: number): void {
-    if (this.isEnding || this.socket === null) return;
-    if (!this.isDirty) {
-      this.isDirty = true;
+    if ((this.flags & Flag.ending) !== 0 || this.socket === null) return;
+    if ((this.flags & Flag.dirty) === 0) {
+      this.flags |= Flag.dirty;
       this.outBytes = bytes;
       this.outStart = start;
       this.outEnd = end;
@@ -111,7 +132,7 @@ export abstract class ByteConnection extends PacketFramer {
 
   /** Writes what is queued; called once a tick by the loop. */
   flush(): void {
-    this.isDirty = false;
+    this.flags &= ~Flag.dirty;
     const bytes = this.outBytes;
     const more = this.outMore;
     this.outBytes = NO_BYTES;
@@ -177,7 +198,7 @@ export abstract class ByteConnection extends PacketFramer {
 
   /** Bytes that are no MQTT, such as a WebSocket handshake or pong; they go out before frames queued later. */
   writeRaw(bytes: Uint8Array): void {
-    if (this.isDirty) this.flush();
+    if ((this.flags & Flag.dirty) !== 0) this.flush();
     if (this.socket !== null && !this.isEnding) this.writeRange(bytes, 0, bytes.length);
   }
 
@@ -205,15 +226,15 @@ export abstract class ByteConnection extends PacketFramer {
     if (closing !== null) this.writeRaw(closing);
     this.framingStopped = true;
     this.dropGathered();
-    this.isEnding = true;
-    if (this.isDirty) this.flush();
+    this.flags |= Flag.ending;
+    if ((this.flags & Flag.dirty) !== 0) this.flush();
     else if (this.backlog === null) this.finish();
   }
 
   /** Everything is out: half-closes, so that unread input does not turn the close into a reset. */
   private finish(): void {
-    if (this.isFinished) return;
-    this.isFinished = true;
+    if ((this.flags & Flag.finished) !== 0) return;
+    this.flags |= Flag.finished;
     this.socket?.shutdown();
   }
 

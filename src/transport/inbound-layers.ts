@@ -72,7 +72,7 @@ export class WebSocketLayer implements InboundLayer, WebSocketSink {
         return this.host.onLayerError(`WebSocket handshake: ${result.cause}`);
       }
       this.handshake = null;
-      this.host.isWebSocket = true;
+      this.host.becomeWebSocket();
       from = result.consumed;
     }
     if (from < end) this.reader.read(chunk, from, end, this);

@@ -6,7 +6,7 @@ import type { ConnectPacket, WillMessage } from '../../../src/protocol/connect.t
 import type { Sender } from '../../../src/protocol/disconnect.ts';
 import { PacketType, ProtocolVersion, type QoS } from '../../../src/protocol/packet-type.ts';
 import type { Packet } from '../../../src/protocol/packet.ts';
-import type { Properties, PropertyName } from '../../../src/protocol/properties.ts';
+import type { Properties } from '../../../src/protocol/properties.ts';
 import type { PublishPacket } from '../../../src/protocol/publish.ts';
 import type { RetainHandling } from '../../../src/protocol/subscribe.ts';
 import { ackReasonCodes } from './ack-fixtures.ts';
@@ -270,7 +270,7 @@ function fromServer(version: ProtocolVersion): fc.Arbitrary<Packet>[] {
       type: fc.constant(PacketType.unsuback),
       packetId: id,
       properties: inV5(version, properties(propertyFields.ack)),
-      reasonCodes: isV5 ? codes(unsubackReasonCodes) : fc.constant([]),
+      reasonCodes: isV5 ? codes(unsubackReasonCodes) : fc.constant<number[]>([]),
     }),
     fc.constant({ type: PacketType.pingresp }),
   ];
@@ -303,6 +303,3 @@ export function anyPacket(version: ProtocolVersion, sender: Sender): fc.Arbitrar
   const own = sender === 'client' ? [connect(version), ...fromClient(version)] : fromServer(version);
   return fc.oneof(...both, ...own, ...(version === ProtocolVersion.v5 ? [auth(sender)] : []));
 }
-
-/** A compile-time check that no property is forgotten above. */
-export type EveryProperty = PropertyName extends string ? true : never;

@@ -1,0 +1,9 @@
+/** Exit statuses, as Mosquitto has them. */
+export const ExitStatus = {
+  success: 0,
+  /** A port, a file or a certificate cannot be had; an unknown command. */
+  failure: 1,
+  /** The configuration or the command line is refused. */
+  refused: 3,
+} as const;
+export type ExitStatus = (typeof ExitStatus)[keyof typeof ExitStatus];

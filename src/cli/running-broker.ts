@@ -1,0 +1,99 @@
+import { networkInterfaces } from 'node:os';
+import { type BoundListener, BrokerServer, localListeners } from '../broker/broker-server.ts';
+import type { Logger } from '../broker/log.ts';
+import { type Config, type ListenerConfig, ListenerProtocol } from '../config/config.ts';
+import { CertificateError, ListenError } from '../transport/listener.ts';
+import { VERSION } from './version.ts';
+
+/** Something the broker needs could not be had; the message is one line for the operator. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+  /** Whether a port is taken, which another port would help. */
+  get isPortInUse(): boolean {
+    const { cause } = this.cause as Error;
+    return cause instanceof Error && (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+  }
+}
+
+export interface RunningBroker {
+  readonly listeners: readonly BoundListener[];
+  /** Where a browser finds the status page; null without HTTP. */
+  readonly httpUrl: string | null;
+  /** Closes every port, then every connection in order. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens all ports of a configuration, or none.
+ *
+ * @throws StartError
+ */
+export async function openBroker(config: Config, log: Logger): Promise<RunningBroker> {
+  const startedAtMs = Date.now();
+  const server = new BrokerServer(config, log);
+  const listeners = await server.start().catch((error: unknown) => {
+    if (!(error instanceof ListenError || error instanceof CertificateError)) throw error;
+    throw new StartError(error.message, { cause: error });
+  });
+  const { httpListener } = config;
+  if (httpListener === null) return { listeners, httpUrl: null, stop: () => server.stop() };
+
+  const { HttpListenError, startHttp } = await import('../http/server.ts');
+  try {
+    const status = listeners.map(({ config: one, info, url }) => ({
+      name: listenerName(one),
+      url,
+      connections: () => info.connections,
+    }));
+    const http = startHttp(httpListener, server.broker, { version: VERSION, listeners: status, startedAtMs });
+    return {
+      listeners,
+      httpUrl: http.url,
+      async stop() {
+        await Promise.all([http.stop(), server.stop()]);
+      },
+    };
+  } catch (error) {
+    await server.stop();
+    if (!(error instanceof HttpListenError)) throw error;
+    throw new StartError(error.message, { cause: error });
+  }
+}
+
+/** What is spoken on a listener, for people. */
+export function listenerName({ protocol, certfile, unixPath }: ListenerConfig): string {
+  const name = protocol === ListenerProtocol.websockets ? 'MQTT over WebSocket' : 'MQTT';
+  if (unixPath !== null) return `${name} on a unix socket`;
+  return certfile === null ? name : `${name} with TLS`;
+}
+
+/** Listeners for programs on this machine only: IPv4, and IPv6 where the machine has it. */
+export function loopbackListeners(port: number): ListenerConfig[] {
+  // Two addresses would get two free ports.
+  const hasIpv6 = port !== 0 && Object.values(networkInterfaces()).some((all) => all?.some(isIpv6Loopback));
+  return localListeners(port).filter(({ host }) => hasIpv6 || host !== '::1');
+}
+
+function isIpv6Loopback({ address }: { address: string }): boolean {
+  return address === '::1';
+}
+
+/**
+ * Resolves with the first signal that ends the broker. One that comes after it ends the process at once, for people who
+ * do not want to wait.
+ *
+ * @param onHangup called for each SIGHUP; where it is null, SIGHUP ends the broker, too
+ */
+export function waitForEnd(onHangup: (() => void) | null): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let hasEnded = false;
+    const end = (signal: NodeJS.Signals) => {
+      if (hasEnded) process.exit(1);
+      hasEnded = true;
+      resolve(signal);
+    };
+    process.on('SIGINT', end);
+    process.on('SIGTERM', end);
+    process.on('SIGHUP', onHangup ?? end);
+  });
+}

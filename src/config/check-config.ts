@@ -1,0 +1,35 @@
+import type { ListenerConfig } from './config.ts';
+import type { ConfigDraft } from './config-draft.ts';
+import type { ConfigProblem } from './config-error.ts';
+
+/** What no single option can tell: options that need each other, or exclude each other. */
+export function checkListeners(draft: ConfigDraft): ConfigProblem[] {
+  return draft.config.listeners.flatMap((listener) => checkListener(draft, listener));
+}
+
+function checkListener(draft: ConfigDraft, listener: ListenerConfig): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  const complain = (option: string, text: string) => {
+    const place = draft.placeOf(listener, option);
+    if (place !== null) problems.push({ ...place, text: `${option}: ${text}` });
+  };
+  const hasTls = listener.certfile !== null && listener.keyfile !== null;
+  if (listener.certfile !== null && listener.keyfile === null) complain('certfile', 'needs a keyfile beside it');
+  if (listener.keyfile !== null && listener.certfile === null) complain('keyfile', 'needs a certfile beside it');
+  if (listener.certfile === null && listener.keyfile === null) {
+    if (listener.cafile !== null) complain('cafile', 'needs certfile and keyfile: without them there is no TLS');
+    if (listener.sniCertificates.length > 0) {
+      complain('sni_certificate', 'needs certfile and keyfile, for clients that ask for no server name');
+    }
+    if (listener.requireCertificate) {
+      complain('require_certificate', 'needs certfile, keyfile and cafile: without them clients are not asked');
+    }
+  } else if (hasTls && listener.requireCertificate && listener.cafile === null) {
+    complain('require_certificate', 'needs a cafile, which says whose certificates count');
+  }
+  if (hasTls && listener.proxyProtocol !== 0) {
+    complain('enable_proxy_protocol', 'cannot be used with certfile and keyfile: TLS ends at the proxy');
+  }
+  if (hasTls && listener.unixPath !== null) complain('certfile', 'a unix socket does not speak TLS');
+  return problems;
+}

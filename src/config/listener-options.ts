@@ -1,0 +1,262 @@
+import { type Config, defaultListenerConfig, type ListenerConfig, ListenerProtocol } from './config.ts';
+import { globalOption, listenerOption, type Option } from './option.ts';
+import {
+  choice,
+  filePath,
+  flag,
+  integer,
+  limitOrMinusOne,
+  text,
+  ValueError,
+  wholeNumber,
+  words,
+} from './value-kinds.ts';
+import type { ValueKind } from './value-kinds.ts';
+import type { QoS } from '../protocol/packet-type.ts';
+
+function isPort(port: number | null): port is number {
+  return port !== null && port >= 0 && port <= 65_535;
+}
+
+/** Mosquitto takes whatever stands behind port 0 for a path; an address there asks us for a free port on it. */
+function isAddress(word: string): boolean {
+  return word === 'localhost' || word.includes(':') || /^[\d.]+$/.test(word);
+}
+
+const listenerValue = words(
+  'PORT [ADDRESS]',
+  'a port from 0 to 65535, then an address, or 0 and the path of a unix socket',
+  (given): Pick<ListenerConfig, 'port' | 'host' | 'unixPath'> | null => {
+    const [first, second = null] = given;
+    const port = wholeNumber(first ?? '');
+    if (!isPort(port) || given.length > 2) return null;
+    if (second === null) return { port, host: null, unixPath: null };
+    if (port === 0 && !isAddress(second)) return { port, host: null, unixPath: second };
+    if (second.includes('/')) throw new ValueError(`a unix socket needs port 0: listener 0 ${second}`);
+    return { port, host: second, unixPath: null };
+  },
+);
+
+const qosValue: ValueKind<QoS> = {
+  placeholder: '0|1|2',
+  expects: '0, 1 or 2',
+  read: (value) => Number(choice('0', '1', '2').read(value)) as QoS,
+};
+
+const tlsVersion: ValueKind<'tlsv1.2' | 'tlsv1.3'> = {
+  ...choice('tlsv1.2', 'tlsv1.3'),
+  read(value) {
+    if (value === 'tlsv1.1' || value === 'tlsv1') {
+      throw new ValueError(`${value} is not safe any more and not supported, expected tlsv1.2 or tlsv1.3`);
+    }
+    return choice('tlsv1.2', 'tlsv1.3').read(value);
+  },
+};
+
+const sniCertificate = words(
+  'SERVERNAME CERTFILE KEYFILE',
+  'a server name and two files: SERVERNAME CERTFILE KEYFILE',
+  (given) => {
+    const [serverName, certfile, keyfile, more] = given;
+    if (keyfile === undefined || more !== undefined) return null;
+    return { serverName: serverName!, certfile: certfile!, keyfile };
+  },
+);
+
+const requestPath: ValueKind<string> = {
+  ...text('PATH', 'a path that begins with /, such as /mqtt', 1_024),
+  read(value) {
+    if (!/^\/[!-~]*$/.test(value)) throw new ValueError();
+    return value;
+  },
+};
+
+export const httpListenerValue = words(
+  'PORT [ADDRESS]',
+  'a port from 0 to 65535, then an address',
+  (given): Config['httpListener'] => {
+    const [first, host = '127.0.0.1'] = given;
+    const port = wholeNumber(first ?? '');
+    return isPort(port) && given.length <= 2 ? { port, host } : null;
+  },
+);
+
+/** Options that open listeners and say how each one is. */
+export const listenerOptions: readonly Option[] = [
+  {
+    ...globalOption({
+      name: 'listener',
+      kind: listenerValue,
+      default: 'port 1883 on this machine only',
+      summary:
+        'Opens a port, on every address or on the one given; the options below it are for it. ' +
+        'Port 0 with a path is a unix socket, without one a free port.',
+      isRepeatable: true,
+      apply: (_, value, draft) => draft.addListener({ ...defaultListenerConfig(), ...value }),
+    }),
+    scope: 'listener',
+  },
+  {
+    ...globalOption({
+      name: 'port',
+      kind: integer(1, 65_535, 'a port'),
+      default: '1883',
+      summary: 'Port of the default listener. Deprecated: write a `listener`.',
+      apply(_, port, draft) {
+        if (draft.given.has('port')) draft.notices.push("'port' is given more than once; the last one holds.");
+        draft.notices.push("'port' is deprecated; write 'listener' instead.");
+        draft.defaultListener().port = port;
+      },
+    }),
+    scope: 'listener',
+  },
+  {
+    ...globalOption({
+      name: 'bind_address',
+      kind: text('ADDRESS', 'an address', 255),
+      default: 'every address',
+      summary: 'Address of the default listener. Deprecated: write a `listener`.',
+      isOnce: true,
+      apply(_, host, draft) {
+        draft.notices.push("'bind_address' is deprecated; write 'listener' instead.");
+        draft.defaultListener().host = host;
+      },
+    }),
+    scope: 'listener',
+  },
+  listenerOption({
+    name: 'protocol',
+    kind: choice(ListenerProtocol.mqtt, ListenerProtocol.websockets),
+    default: 'mqtt',
+    summary: 'What is spoken on the listener: MQTT, or MQTT in WebSocket frames.',
+    apply: (listener, value) => void (listener.protocol = value),
+  }),
+  listenerOption({
+    name: 'max_connections',
+    kind: limitOrMinusOne('a number of connections'),
+    default: '-1',
+    summary: 'Most connections of the listener at a time.',
+    apply: (listener, value) => void (listener.maxConnections = value),
+  }),
+  listenerOption({
+    name: 'max_qos',
+    aliases: ['maximum_qos'],
+    kind: qosValue,
+    default: '2',
+    summary: 'Highest QoS that clients of the listener may publish with.',
+    apply: (listener, value) => void (listener.maxQos = value),
+  }),
+  listenerOption({
+    name: 'max_topic_alias',
+    kind: integer(0, 65_535),
+    default: '10',
+    summary: 'How many topic aliases an MQTT 5 client may make.',
+    apply: (listener, value) => void (listener.maxTopicAlias = value),
+  }),
+  listenerOption({
+    name: 'enable_proxy_protocol',
+    kind: { ...choice('1', '2'), placeholder: '1|2' },
+    default: 'off',
+    summary: 'A PROXY protocol header of that version stands before everything a client sends.',
+    apply: (listener, value) => void (listener.proxyProtocol = value === '1' ? 1 : 2),
+  }),
+  globalOption({
+    name: 'set_tcp_nodelay',
+    kind: flag,
+    default: 'true',
+    summary: 'Sends small packets at once instead of waiting for more (TCP_NODELAY), on every listener.',
+    apply: (_, value, draft) => void (draft.setTcpNodelay = value),
+  }),
+];
+
+/** Options of a listener with TLS. */
+export const tlsOptions: readonly Option[] = [
+  listenerOption({
+    name: 'certfile',
+    kind: filePath,
+    default: 'no TLS',
+    summary: 'Certificate of the server in PEM, followed by those of its issuers. With `keyfile` it turns TLS on.',
+    apply: (listener, value) => void (listener.certfile = value),
+  }),
+  listenerOption({
+    name: 'keyfile',
+    kind: filePath,
+    default: 'no TLS',
+    summary: 'Private key of the certificate in PEM.',
+    apply: (listener, value) => void (listener.keyfile = value),
+  }),
+  listenerOption({
+    name: 'cafile',
+    kind: filePath,
+    default: 'none',
+    summary: 'Certificates in PEM of those who issue certificates to clients.',
+    apply: (listener, value) => void (listener.cafile = value),
+  }),
+  listenerOption({
+    name: 'require_certificate',
+    kind: flag,
+    default: 'false',
+    summary: 'Only clients with a certificate of a `cafile` issuer may connect.',
+    apply: (listener, value) => void (listener.requireCertificate = value),
+  }),
+  listenerOption({
+    name: 'use_identity_as_username',
+    kind: flag,
+    default: 'false',
+    summary: "The Common Name of the client's certificate is the user name.",
+    apply: (listener, value) => void (listener.useIdentityAsUsername = value),
+  }),
+  listenerOption({
+    name: 'tls_version',
+    kind: tlsVersion,
+    default: 'tlsv1.2',
+    summary: 'Lowest version of TLS that is spoken.',
+    isOnce: true,
+    apply: (listener, value) => void (listener.tlsVersion = value),
+  }),
+  listenerOption({
+    name: 'ciphers',
+    kind: text('LIST', 'cipher names with colons between'),
+    default: "the TLS library's choice",
+    summary: 'Ciphers for TLS 1.2, in OpenSSL names, colons between.',
+    apply: (listener, value) => void (listener.ciphers = value),
+  }),
+  listenerOption({
+    name: 'sni_certificate',
+    kind: sniCertificate,
+    default: 'none',
+    summary: 'A further certificate, shown to clients that ask for that server name.',
+    isOurs: true,
+    isRepeatable: true,
+    apply: (listener, value) => void listener.sniCertificates.push(value),
+  }),
+];
+
+/** Options of MQTT over WebSocket. */
+export const websocketOptions: readonly Option[] = [
+  listenerOption({
+    name: 'websockets_path',
+    kind: requestPath,
+    default: 'every path',
+    summary: 'Only requests for this path are answered.',
+    isOurs: true,
+    apply: (listener, value) => void (listener.websocketsPath = value),
+  }),
+  listenerOption({
+    name: 'websockets_origin',
+    kind: text('ORIGIN', 'an origin, such as https://example.com', 1_024),
+    default: 'every origin',
+    summary: 'Web pages of this origin may connect, and no others but those given as well.',
+    isRepeatable: true,
+    apply: (listener, value) => void listener.websocketsOrigins.push(value),
+  }),
+  globalOption({
+    name: 'websockets_headers_size',
+    kind: integer(0, 65_535, 'a number of bytes'),
+    default: '8192',
+    summary: 'Most bytes of the HTTP header that opens a WebSocket, on every listener; 0 is the default.',
+    apply(_, value, draft) {
+      draft.websocketsHeadersSize = value === 0 ? null : value;
+    },
+  }),
+];

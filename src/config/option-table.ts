@@ -1,0 +1,23 @@
+import { accessOptions, limitOptions, processOptions, sessionOptions } from './broker-option-rows.ts';
+import { listenerOptions, tlsOptions, websocketOptions } from './listener-options.ts';
+import { logOptions } from './log-options.ts';
+import type { Option } from './option.ts';
+
+/** The options of a configuration file by subject, in the order in which people read of them. */
+export const optionGroups: readonly { readonly title: string; readonly options: readonly Option[] }[] = [
+  { title: 'Listeners', options: listenerOptions },
+  { title: 'TLS', options: tlsOptions },
+  { title: 'WebSocket', options: websocketOptions },
+  { title: 'Access', options: accessOptions },
+  { title: 'Limits', options: limitOptions },
+  { title: 'Messages and sessions', options: sessionOptions },
+  { title: 'Log', options: logOptions },
+  { title: 'Process', options: processOptions },
+];
+
+/** Every option under each of its names. */
+export const optionsByName: ReadonlyMap<string, Option> = new Map(
+  optionGroups.flatMap(({ options }) =>
+    options.flatMap((one) => [one.name, ...one.aliases].map((name) => [name, one])),
+  ),
+);
