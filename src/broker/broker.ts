@@ -16,6 +16,7 @@ import { OutputLoop } from '../transport/output-loop.ts';
 import { ClientConnection } from './client-connection.ts';
 import { CongestionControl } from './congestion.ts';
 import { Counters } from './counters.ts';
+import { canPublishTo } from './handle-publish.ts';
 import { IncomingMessage } from './incoming.ts';
 import type { ListenerInfo } from './listener-info.ts';
 import { type Logger, LogLevel, printable } from './log.ts';
@@ -86,6 +87,11 @@ export class Broker implements FlowObserver {
     return this.clock.wallMs();
   }
 
+  /** The first whole second by whose tick `seconds` have passed from now: nothing ends early. */
+  secondAfter(seconds: number): number {
+    return Math.ceil(this.clock.monotonicMs() / 1_000) + seconds;
+  }
+
   /** Called about once a second: keep alive, timeouts, delayed wills, session expiry. */
   tick(): void {
     this.second = Math.floor(this.clock.monotonicMs() / 1_000);
@@ -117,7 +123,7 @@ export class Broker implements FlowObserver {
     listener.connections++;
     this.connectionCount++;
     this.counters.connectionsAccepted++;
-    this.connectionWheel.schedule(connection, this.second + this.options.connectTimeout);
+    this.connectionWheel.schedule(connection, this.secondAfter(this.options.connectTimeout));
     return connection;
   }
 
@@ -126,12 +132,23 @@ export class Broker implements FlowObserver {
     connection.listener.connections--;
   }
 
-  /** Bytes of one connection. */
+  /** Bytes of one connection. What goes wrong here ends that connection and no other (v3.1.1 [MQTT-4.8.0-2]). */
   receive(connection: ClientConnection, chunk: Uint8Array): void {
     this.counters.bytesReceived += chunk.length;
     this.reading = connection;
-    connection.receive(chunk);
+    try {
+      connection.receive(chunk);
+    } catch (error) {
+      this.onInternalError(connection, error);
+    }
     this.reading = null;
+  }
+
+  private onInternalError(connection: ClientConnection, error: unknown): void {
+    this.counters.internalErrors++;
+    const where = error instanceof Error ? (error.stack ?? String(error)) : String(error);
+    this.log.log(LogLevel.error, `Internal error on ${connection.label}: ${where.replace(/\s*\n\s*/g, ' | ')}`);
+    connection.fail(ReasonCode.unspecifiedError, 'internal error');
   }
 
   /** Routes a message, and retains it where it says so (v5 section 3.3.1.3). */
@@ -218,10 +235,10 @@ export class Broker implements FlowObserver {
       this.endSession(session);
       return;
     }
-    session.expiresAtSecond = session.expiryInterval === NEVER_EXPIRES ? -1 : this.second + session.expiryInterval;
+    session.expiresAtSecond = session.expiryInterval === NEVER_EXPIRES ? -1 : this.secondAfter(session.expiryInterval);
     if (will !== null) {
       if (will.delayInterval === 0) this.publishWill(session);
-      else session.willAtSecond = this.second + will.delayInterval;
+      else session.willAtSecond = this.secondAfter(will.delayInterval);
     }
     this.moveShared(session);
     this.scheduleSession(session);
@@ -242,12 +259,21 @@ export class Broker implements FlowObserver {
     } else this.scheduleSession(session);
   }
 
-  /** v5 [MQTT-3.1.2-8]: at the latest when the session ends. */
+  /** v5 [MQTT-3.1.2-8]: at the latest when the session ends. It goes where its client may publish at that time. */
   private publishWill(session: Session): void {
     const { will } = session;
     session.will = null;
     session.willAtSecond = -1;
     if (will === null) return;
+    const { message } = will;
+    if (!canPublishTo(this, { clientId: session.clientId, username: session.username, address: '' }, message.topic)) {
+      this.counters.willsDenied++;
+      if (this.log.level >= LogLevel.notice) {
+        const what = `'${printable(message.topic.name)}', ... (${message.payload.length} bytes)`;
+        this.log.log(LogLevel.notice, `Denied will of ${printable(session.clientId)} (${what})`);
+      }
+      return;
+    }
     this.counters.willsPublished++;
     this.publish(willMessage(will, this.wallMs()));
   }

@@ -48,6 +48,8 @@ class ConnectionExtras {
   wantsProblemInformation = true;
   congestion: Congestion | null = null;
   pausedBy = 0;
+  /** Bytes of answers that wait behind frames the client does not read; -1: too many, its packets are not read. */
+  unreadAnswers = 0;
   /** From the PROXY header, or kept for the log. */
   address: string | null = null;
   port = 0;
@@ -138,7 +140,8 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 
   /** Congested receivers that hold back this connection's reads. */
   get pausedBy(): number {
-    return this.extras === null ? 0 : this.extras.pausedBy;
+    const { extras } = this;
+    return extras === null ? 0 : extras.pausedBy - (extras.unreadAnswers < 0 ? 1 : 0);
   }
 
   /** Topic Aliases the client set and those we made; made at the first use. */
@@ -291,7 +294,9 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   send(packet: Packet): void {
     const writer = new ByteWriter(128);
     writePacket(writer, packet, this.protocolVersion || ProtocolVersion.v311);
-    if (writer.offset - writer.packetStart > this.clientMaximumPacketSize) return;
+    const length = writer.offset - writer.packetStart;
+    if (length > this.clientMaximumPacketSize) return;
+    this.countAnswer(length);
     this.queue(writer.bytes, writer.packetStart, writer.offset);
   }
 
@@ -301,6 +306,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
       output.reserve(4);
       const start = output.offset;
       output.offset = writeShortAck(output.arena, start, ackFirstByte(type), packetId);
+      this.countAnswer(4);
       this.queue(output.arena, start, output.offset);
       return;
     }
@@ -310,6 +316,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
       // v5 section 3.4.2.2.2: properties are left out where the packet would be too large.
       return this.sendAck(type, packetId, reasonCode, null);
     }
+    this.countAnswer(writer.offset - writer.packetStart);
     this.queue(writer.bytes, writer.packetStart, writer.offset);
   }
 
@@ -324,7 +331,22 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     output.arena[start] = PacketType.pingresp << 4;
     output.arena[start + 1] = 0;
     output.offset = start + 2;
+    this.countAnswer(2);
     this.queue(output.arena, start, start + 2);
+  }
+
+  /**
+   * A client that sends without reading makes the broker keep the answers: past `maxOutgoingBytes` of them its packets
+   * are left in its socket until it has read what waits.
+   */
+  private countAnswer(bytes: number): void {
+    if (this.backlog === null) return;
+    const { own } = this;
+    if (own.unreadAnswers < 0) return;
+    own.unreadAnswers += bytes;
+    if (own.unreadAnswers <= this.broker.options.maxOutgoingBytes) return;
+    own.unreadAnswers = -1;
+    this.pauseReading();
   }
 
   sendPublish(delivery: Delivery, dup: boolean): boolean {
@@ -445,6 +467,12 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   }
 
   protected onDrained(): void {
+    const { extras } = this;
+    if (extras !== null) {
+      const isHeld = extras.unreadAnswers < 0;
+      extras.unreadAnswers = 0;
+      if (isHeld) this.resumeReading();
+    }
     this.broker.congestionControl.onDrained(this);
   }
 

@@ -15,6 +15,10 @@ export class Counters {
   sessionsTakenOver = 0;
   sessionsExpired = 0;
   willsPublished = 0;
+  /** Wills for topics that their client may not publish to. */
+  willsDenied = 0;
+  /** Faults of ours while a packet was handled: each is in the log and ended the connection. */
+  internalErrors = 0;
   keepAliveTimeouts = 0;
   producersPaused = 0;
   sharedRedelivered = 0;

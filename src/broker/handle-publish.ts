@@ -6,6 +6,7 @@ import { isValidUtf8 } from '../protocol/utf8.ts';
 import type { Topic } from '../routing/topic-cache.ts';
 import { DropReason } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
+import type { Identity } from '../auth/access-control.ts';
 import type { Broker } from './broker.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { LogLevel, printable } from './log.ts';
@@ -145,10 +146,14 @@ function resolveTopic(broker: Broker, connection: ClientConnection, bytes: Uint8
 }
 
 /** `$SYS` is the broker's own, but for the state of bridges (as Mosquitto); the rest is for the access control. */
-function mayPublish(broker: Broker, connection: ClientConnection, topic: Topic<Session>): ReasonCode {
-  if (topic.bytes[0] === DOLLAR && !isOpenDollarTopic(topic.name)) return ReasonCode.notAuthorized;
+export function canPublishTo(broker: Broker, identity: Identity, topic: Topic<Session>): boolean {
+  if (topic.bytes[0] === DOLLAR && !isOpenDollarTopic(topic.name)) return false;
   const { topics } = broker.access;
-  if (topics !== null && !topics.canPublish(connection, topic.name)) return ReasonCode.notAuthorized;
+  return topics === null || topics.canPublish(identity, topic.name);
+}
+
+function mayPublish(broker: Broker, connection: ClientConnection, topic: Topic<Session>): ReasonCode {
+  if (!canPublishTo(broker, connection, topic)) return ReasonCode.notAuthorized;
   const { messageSizeLimit } = broker.options;
   const { view } = broker;
   if (messageSizeLimit > 0 && view.payloadEnd - view.payloadStart > messageSizeLimit) {

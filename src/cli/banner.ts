@@ -1,4 +1,3 @@
-import { relative } from 'node:path';
 import type { BoundListener } from '../broker/broker-server.ts';
 import { firstMessage } from '../http/first-message.ts';
 import { formatRows } from './arguments.ts';
@@ -38,7 +37,8 @@ function places({ listeners, httpUrl }: RunningBroker): (readonly [string, strin
   const rows = listeners
     .filter((one, i) => !listeners.some((other, j) => j < i && isSamePlace(one, other)))
     .map(({ config, url }) => [listenerName(config), url] as const);
-  return httpUrl === null ? rows : [...rows, ['Status page', `${httpUrl}   also ${httpUrl}healthz, ${httpUrl}metrics`]];
+  if (httpUrl === null) return rows;
+  return [...rows, ['Status page', httpUrl], ['Metrics', `${httpUrl}metrics`], ['Health', `${httpUrl}healthz`]];
 }
 
 /** The IPv6 loopback beside the IPv4 one. */

@@ -8,9 +8,10 @@ import { VERSION } from './version.ts';
 /** Something the broker needs could not be had; the message is one line for the operator. */
 export class StartError extends Error {
   override readonly name = 'StartError';
-  /** Whether a port is taken, which another port would help. */
-  get isPortInUse(): boolean {
-    const { cause } = this.cause as Error;
+  /** Whether the port of a listener is taken, so that another port would help. */
+  get isListenerPortInUse(): boolean {
+    if (!(this.cause instanceof ListenError)) return false;
+    const { cause } = this.cause;
     return cause instanceof Error && (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
   }
 }

@@ -73,8 +73,8 @@ export async function runStart(args: readonly string[]): Promise<number> {
     const failure = describeFailure(error);
     if (failure === null) throw error;
     process.stderr.write(`${failure.text}\n`);
-    if (error instanceof StartError && error.isPortInUse) {
-      process.stderr.write('Ports are chosen with --port (MQTT), --ws-port (WebSocket) and --http-port (HTTP).\n');
+    if (error instanceof StartError && error.isListenerPortInUse) {
+      process.stderr.write('For martlet start these are --port (MQTT) and --ws-port (MQTT over WebSocket).\n');
     }
     return failure.status;
   }

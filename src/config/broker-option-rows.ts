@@ -10,7 +10,7 @@ export const accessOptions: readonly Option[] = [
   globalOption({
     name: 'allow_anonymous',
     kind: flag,
-    default: 'true without a `listener`, else false',
+    default: 'true without a listener, else false',
     summary: 'Lets clients in that give no user name.',
     apply: (config, value) => void (config.allowAnonymous = value),
   }),

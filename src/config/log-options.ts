@@ -55,9 +55,9 @@ export const logOptions: readonly Option[] = [
   }),
   globalOption({
     name: 'log_type',
-    kind: choice(...logTypes, 'all', 'none'),
+    kind: { ...choice(...logTypes, 'all', 'none'), placeholder: 'TYPE' },
     default: 'error, warning, notice, information',
-    summary: 'What is logged; `none` forgets those before it, `all` is everything.',
+    summary: `What is logged: ${logTypes.join(', ')}. \`all\` is everything, \`none\` forgets those before it.`,
     isRepeatable: true,
     apply({ log }, value, draft) {
       if (!draft.given.has('log_type') || value === 'none') log.types = new Set();

@@ -15,13 +15,13 @@ function cells(option: Option): readonly string[] {
   ];
 }
 
-/** The summary, and what else there is to know: `Ours.` marks what Mosquitto does not have. */
+/** The summary, and what else there is to know. */
 export function remarksOf(option: Option): string[] {
   return [
     option.summary,
     ...(option.isRepeatable ? ['May be given several times.'] : []),
     ...(option.aliases.length > 0 ? [`Also called ${option.aliases.map((name) => `\`${name}\``).join(', ')}.`] : []),
-    ...(option.isOurs ? ['Ours.'] : []),
+    ...(option.isOurs ? ['Not an option of Mosquitto.'] : []),
   ];
 }
 

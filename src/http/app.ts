@@ -64,14 +64,14 @@ export async function errorResponse(request: Request, error: ApiError): Promise<
 }
 
 function wantsJson(request: Request): boolean {
+  if (API_PATH.test(pathOf(request))) return true;
   const accept = request.headers.get('Accept') ?? '';
-  if (accept.includes('text/html')) return API_PATH.test(pathOf(request));
-  return API_PATH.test(pathOf(request)) || accept.includes('json');
+  return accept.includes('json') && !accept.includes('html');
 }
 
-/** Null-safe: the URL of a request without a proper Host is no URL. */
+/** The URL of a request whose Host is no host name is a path only. */
 function pathOf(request: Request): string {
-  return URL.parse(request.url)?.pathname ?? '/';
+  return URL.parse(request.url, 'http://localhost')?.pathname ?? '/';
 }
 
 function healthResponse({ broker, info, sampler, uptimeSeconds }: StatusSources): Response {

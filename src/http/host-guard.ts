@@ -15,14 +15,16 @@ export function urlHost(host: string): string {
 /**
  * Tells whether a request was meant for us. Bound to loopback we answer to the names of loopback only: a web page whose
  * own name was made to point at 127.0.0.1 (DNS rebinding) still sends that name. The port is not looked at, so that a
- * tunnel from another port works.
+ * tunnel from another port works. Null, no header at all, is what HTTP/1.0 allows and health checks send; browsers
+ * always send one.
  */
 export function hostGuard(boundHost: string): (hostHeader: string | null) => HostVerdict {
   const allowed = isLoopback(boundHost)
     ? new Set(['localhost', '127.0.0.1', '[::1]', urlHost(boundHost).toLowerCase()])
     : null;
   return (hostHeader) => {
-    const name = hostHeader === null ? undefined : HOST.exec(hostHeader)?.groups?.['name'];
+    if (hostHeader === null) return 'allowed';
+    const name = HOST.exec(hostHeader)?.groups?.['name'];
     if (name === undefined) return 'invalid';
     if (allowed === null) return 'allowed';
     return allowed.has(name.toLowerCase().replace(/\.$/, '')) ? 'allowed' : 'foreign';

@@ -43,14 +43,16 @@ export function startHttp(options: HttpOptions, broker: Broker, info: ServerInfo
   const originMs = systemClock.monotonicMs() - (systemClock.wallMs() - info.startedAtMs);
   const uptimeSeconds = () => (systemClock.monotonicMs() - originMs) / 1_000;
   const report = (error: Error): void => {
-    if (broker.log.level >= LogLevel.error) broker.log.log(LogLevel.error, `HTTP: ${error.stack ?? error.message}`);
+    if (broker.log.level >= LogLevel.error)
+      broker.log.log(LogLevel.error, `HTTP: ${(error.stack ?? error.message).replaceAll('\n', ' | ')}`);
   };
   const app = createApp({ broker, info, sampler, uptimeSeconds }, report);
   const judge = hostGuard(options.host);
   const server = listen(options, async (request) => {
-    const verdict = judge(request.headers.get('Host'));
-    if (verdict === 'allowed') return secure(await app.fetch(request));
-    return secure(await errorResponse(request, hostError(verdict, options.host)));
+    const host = request.headers.get('Host');
+    const verdict = judge(host);
+    if (verdict !== 'allowed') return secure(await errorResponse(request, hostError(verdict, options.host)));
+    return secure(await app.fetch(host === null || request.method === 'HEAD' ? normalized(request) : request));
   });
   sampler.start();
   return {
@@ -61,6 +63,15 @@ export function startHttp(options: HttpOptions, broker: Broker, info: ServerInfo
       await server.stop(false);
     },
   };
+}
+
+/**
+ * A request as the routes expect it: with a whole URL, which one without Host does not have; GET in place of HEAD, since
+ * the server sends the head of that answer, with the length that the body would have.
+ */
+function normalized(request: Request): Request {
+  const url = request.url.startsWith('/') ? `http://localhost${request.url}` : request.url;
+  return new Request(url, { method: request.method === 'HEAD' ? 'GET' : request.method, headers: request.headers });
 }
 
 function listen({ port, host }: HttpOptions, fetch: (request: Request) => Promise<Response>) {
@@ -82,7 +93,7 @@ function listen({ port, host }: HttpOptions, fetch: (request: Request) => Promis
 
 function hostError(verdict: 'invalid' | 'foreign', boundHost: string): ApiError {
   if (verdict === 'invalid') {
-    return new ApiError(ErrorCode.badHost, 400, 'The request has no Host header, or one that is no host name.');
+    return new ApiError(ErrorCode.badHost, 400, 'The Host header of the request is no host name.');
   }
   return new ApiError(
     ErrorCode.hostNotAllowed,

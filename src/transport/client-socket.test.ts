@@ -63,7 +63,8 @@ function listen(options: { tls?: Bun.TLSOptions; unix?: string; pauseAtOnce?: bo
       peer.data.received += chunk.length;
       if (peer.data.received < 10_000) peer.data.text += chunk.toString();
     },
-    close: (peer) => ended.resolve(peer.data),
+    // A peer whose TLS handshake failed was never opened, and has no data.
+    close: (peer) => ended.resolve(peer.data ?? { received: 0, text: '', isPaused: false }),
     error() {},
   };
   const tls = options.tls === undefined ? {} : { tls: options.tls };

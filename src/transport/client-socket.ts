@@ -303,13 +303,19 @@ class ClientSocket implements ClientTransport {
   onHandshake(socket: BunSocket, error: Error | null): void {
     const { tls } = this;
     if (tls === null || this.isOver || this.hasOpened) return;
-    const code = systemCode(error);
-    const isTolerable = tls.trustAny || (code === 'ERR_TLS_CERT_ALTNAME_INVALID' && !tls.verifyHost);
-    if (error === null || isTolerable) {
+    if (error === null) {
       this.opened(socket);
       return;
     }
-    this.failure = new TransportError(TransportFailure.certificate, error.message, code, error);
+    const code = systemCode(error);
+    const isHandshakeBroken = code === null || code === 'EPROTO' || code.startsWith('ERR_SSL');
+    const isOtherHost = code === 'ERR_TLS_CERT_ALTNAME_INVALID';
+    if (!isHandshakeBroken && (tls.trustAny || (isOtherHost && !tls.verifyHost))) {
+      this.opened(socket);
+      return;
+    }
+    const failure = isHandshakeBroken ? TransportFailure.tls : TransportFailure.certificate;
+    this.failure = new TransportError(failure, error.message, code, error);
     socket.terminate();
   }
 
