@@ -30,6 +30,14 @@ import { TopicAliases } from './topic-aliases.ts';
 /** Seconds an ended connection may take to close from its side. */
 const LINGER_SECONDS = 2;
 
+/**
+ * Bytes of a CONNECT: five fields of the greatest length and as much again of properties. Before CONNECT nobody is
+ * known, so nobody may have more kept.
+ */
+const LARGEST_CONNECT = 6 * 65_537;
+/** From this many bytes to come on, an incomplete packet is a sign of life. */
+const LARGE_PACKET = 1_000;
+
 const NO_TOPIC = new Uint8Array(0);
 
 /** How a connection stands; a client sends CONNECT first, and once (v5 [MQTT-3.1.0-1], [MQTT-3.1.0-2]). */
@@ -50,6 +58,7 @@ class ConnectionExtras {
   pausedBy = 0;
   /** Bytes of answers that wait behind frames the client does not read; -1: too many, its packets are not read. */
   unreadAnswers = 0;
+  isBridge = false;
   /** From the PROXY header, or kept for the log. */
   address: string | null = null;
   port = 0;
@@ -144,6 +153,15 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     return extras === null ? 0 : extras.pausedBy - (extras.unreadAnswers < 0 ? 1 : 0);
   }
 
+  /** A bridge of Mosquitto, as its Protocol Level says: what it subscribes to keeps RETAIN and does not come back. */
+  get isBridge(): boolean {
+    return this.extras !== null && this.extras.isBridge;
+  }
+
+  becomeBridge(): void {
+    this.own.isBridge = true;
+  }
+
   /** Topic Aliases the client set and those we made; made at the first use. */
   get aliases(): TopicAliases {
     this.own.aliases ??= new TopicAliases();
@@ -186,12 +204,24 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 
   /** `ID [ADDR:PORT]` for logs, or the address alone before CONNECT. */
   get label(): string {
+    return this.labelOf(this.clientId);
+  }
+
+  private labelOf(clientId: string): string {
     const at = `${this.address}:${this.port}`;
-    return this.session === null ? at : `${printable(this.session.clientId)} [${at}]`;
+    return clientId === '' ? at : `${printable(clientId)} [${at}]`;
   }
 
   protected maximumPacketLength(): number {
-    return this.protocolVersion === ProtocolVersion.v5 ? this.broker.maxPacketSizeV5 : this.broker.maxPacketSizeV3;
+    if (this.protocolVersion === ProtocolVersion.v5) return this.broker.maxPacketSizeV5;
+    const { maxPacketSizeV3 } = this.broker;
+    return this.protocolVersion === 0 ? Math.min(LARGEST_CONNECT, maxPacketSizeV3) : maxPacketSizeV3;
+  }
+
+  override receive(chunk: Uint8Array): void {
+    super.receive(chunk);
+    // A client can't send PINGREQ in the middle of a large packet, which is alive while bytes of it come (as Mosquitto).
+    if (this.missingBytes >= LARGE_PACKET) this.lastSeen = this.broker.second;
   }
 
   protected handlePacket(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
@@ -208,9 +238,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
           'v5 [MQTT-3.1.0-1]',
         );
       }
-      checkFirstByte(firstByte, 0);
-      handleConnect(broker, this, bytes, start, end);
-      return;
+      return handleConnect(broker, this, firstByte, bytes, start, end);
     }
     if (type === PacketType.publish) return handlePublish(broker, this, firstByte, bytes, start, end);
     checkFirstByte(firstByte, this.protocolVersion);
@@ -290,18 +318,26 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     );
   }
 
-  /** Queues any packet; for those off the hot path. */
-  send(packet: Packet): void {
+  /** Queues any packet; for those off the hot path. False where it is larger than the client takes. */
+  send(packet: Packet): boolean {
     const writer = new ByteWriter(128);
     writePacket(writer, packet, this.protocolVersion || ProtocolVersion.v311);
     const length = writer.offset - writer.packetStart;
-    if (length > this.clientMaximumPacketSize) return;
+    if (length > this.clientMaximumPacketSize) return false;
     this.countAnswer(length);
     this.queue(writer.bytes, writer.packetStart, writer.offset);
+    return true;
+  }
+
+  /** A Reason String for an acknowledgement, where the option and the client ask for it (v5 section 3.1.2.11.7). */
+  inWords(reason: string): Properties | null {
+    if (!this.broker.options.reasonStrings || !this.wantsProblemInformation) return null;
+    return { reasonString: printable(reason) };
   }
 
   sendAck(type: AckType, packetId: number, reasonCode: number, properties: Properties | null): void {
     if (this.protocolVersion !== ProtocolVersion.v5 || (reasonCode === 0 && properties === null)) {
+      if (this.clientMaximumPacketSize < 4) return;
       const { output } = this.broker;
       output.reserve(4);
       const start = output.offset;
@@ -313,15 +349,18 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     const writer = new ByteWriter(32);
     encodeAck(writer, { type, packetId, reasonCode, properties }, this.protocolVersion);
     if (writer.offset - writer.packetStart > this.clientMaximumPacketSize) {
-      // v5 section 3.4.2.2.2: properties are left out where the packet would be too large.
-      return this.sendAck(type, packetId, reasonCode, null);
+      // v5 [MQTT-3.4.2-2]: a Reason String is left out where the packet would be too large, and so is a mere remark.
+      if (properties !== null) this.sendAck(type, packetId, reasonCode, null);
+      else if (reasonCode < 0x80) this.sendAck(type, packetId, 0, null);
+      return;
     }
     this.countAnswer(writer.offset - writer.packetStart);
     this.queue(writer.bytes, writer.packetStart, writer.offset);
   }
 
   sendPubrel(packetId: number, reasonCode: number): void {
-    this.sendAck(PacketType.pubrel, packetId, reasonCode, null);
+    const properties = reasonCode === 0 ? null : this.inWords('unknown packet identifier');
+    this.sendAck(PacketType.pubrel, packetId, reasonCode, properties);
   }
 
   private sendPingresp(): void {
@@ -508,28 +547,36 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   /**
    * Ends the connection for what the client did or what the broker decided: answers CONNACK or DISCONNECT where the
    * protocol has one, logs `cause`, counts the reason, and closes.
+   *
+   * @param clientId for the log, where the CONNECT that is refused gave it
    */
-  fail(reasonCode: ReasonCode, cause: string, properties: Properties | null = null): void {
+  fail(
+    reasonCode: ReasonCode,
+    cause: string,
+    properties: Properties | null = null,
+    clientId: string = this.clientId,
+  ): void {
     if (this.state === ConnectionState.ended) return;
     const { broker } = this;
     broker.counters.close(reasonCodeName(reasonCode));
     if (broker.log.level >= LogLevel.notice) {
-      broker.log.log(LogLevel.notice, `Client ${this.label} disconnected: ${cause}.`);
+      broker.log.log(LogLevel.notice, `Client ${this.labelOf(clientId)} disconnected: ${cause}.`);
     }
     if (this.protocolVersion === ProtocolVersion.v5) {
-      const told = this.withReasonString(properties, cause);
-      if (this.state === ConnectionState.connected) {
-        this.send({ type: PacketType.disconnect, reasonCode, properties: told });
-      } else if (reasonCode >= 0x80 && reasonCode !== ReasonCode.keepAliveTimeout) {
-        this.send({ type: PacketType.connack, sessionPresent: false, reasonCode, properties: told });
-      }
+      // CONNACK and DISCONNECT may always carry a Reason String (v5 section 3.1.2.11.7); it is left out where it makes the
+      // packet too large for the client (v5 [MQTT-3.2.2-19], [MQTT-3.14.2-3]).
+      const isTold =
+        broker.options.reasonStrings &&
+        this.sendEnd(reasonCode, { ...properties, reasonString: printable(cause) });
+      if (!isTold) this.sendEnd(reasonCode, properties);
     }
     this.end();
   }
 
-  /** CONNACK and DISCONNECT may always carry a Reason String (v5 section 3.1.2.11.7), where the option asks for it. */
-  private withReasonString(properties: Properties | null, cause: string): Properties | null {
-    return this.broker.options.reasonStrings ? { ...properties, reasonString: printable(cause) } : properties;
+  private sendEnd(reasonCode: ReasonCode, properties: Properties | null): boolean {
+    return this.state === ConnectionState.connected
+      ? this.send({ type: PacketType.disconnect, reasonCode, properties })
+      : this.send({ type: PacketType.connack, sessionPresent: false, reasonCode, properties });
   }
 
   /** Closes after what is queued; the session goes its way as its will and expiry say. */
@@ -580,7 +627,8 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
       return;
     }
     if (this.silenceLimit === 0) return;
-    const due = this.lastSeen + this.silenceLimit;
+    // `lastSeen` is a whole second, up to one before the packet: nobody may be cut off early.
+    const due = this.lastSeen + this.silenceLimit + 1;
     if (due > broker.second || this.pausedBy > 0) {
       broker.connectionWheel.schedule(this, Math.max(due, broker.second + 1));
       return;

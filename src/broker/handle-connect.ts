@@ -1,12 +1,15 @@
 import { type ConnectPacket, decodeConnect, peekConnectVersion, type WillMessage } from '../protocol/connect.ts';
 import { encodeConnack } from '../protocol/connack.ts';
-import { ByteWriter } from '../protocol/byte-writer.ts';
+import { ByteWriter, varintLength } from '../protocol/byte-writer.ts';
+import { checkFirstByte } from '../protocol/packet.ts';
 import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
 import { encodePropertyList, type Properties, WILL_PROPERTIES } from '../protocol/properties.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { ReasonCode, reasonCodeName, toConnectReturnCode } from '../protocol/reason-code.ts';
+import { encodeUtf8 } from '../protocol/utf8.ts';
 import { Message } from '../session/message.ts';
 import { NEVER_EXPIRES, type Will } from '../session/session.ts';
+import type { BrokerOptions } from '../config/broker-options.ts';
 import type { Broker } from './broker.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { LogLevel, printable } from './log.ts';
@@ -15,6 +18,7 @@ import { LogLevel, printable } from './log.ts';
 export function handleConnect(
   broker: Broker,
   connection: ClientConnection,
+  firstByte: number,
   bytes: Uint8Array,
   start: number,
   end: number,
@@ -23,19 +27,34 @@ export function handleConnect(
   if (version !== null) connection.protocolVersion = version;
   let packet: ConnectPacket;
   try {
+    checkFirstByte(firstByte, version ?? 0);
+    if (version === ProtocolVersion.v5) checkShortestLength(firstByte, bytes, start, end);
     packet = decodeConnect(bytes, start, end);
   } catch (error) {
-    if (error instanceof ProtocolError && error.reasonCode === ReasonCode.unsupportedProtocolVersion) {
+    if (!(error instanceof ProtocolError)) throw error;
+    if (error.reasonCode === ReasonCode.unsupportedProtocolVersion) {
       // The client may speak any version: the answer of 3.1.1 is the one that most understand (v3.1.1 [MQTT-3.1.2-2]).
       connection.protocolVersion = ProtocolVersion.v311;
-      return refuse(connection, ReasonCode.unsupportedProtocolVersion, error.message);
+      return refuse(connection, '', ReasonCode.unsupportedProtocolVersion, error.message);
     }
+    broker.counters.connectionsRefused++;
     throw error;
   }
   if (packet.properties !== null) connection.setClientLimits(packet.properties);
   const refusal = checkConnect(broker, connection, packet);
-  if (refusal !== null) return refuse(connection, refusal.reasonCode, refusal.cause);
+  if (refusal !== null) return refuse(connection, packet.clientId, refusal.reasonCode, refusal.cause);
   admit(broker, connection, packet);
+}
+
+/** The framer lets a longer Remaining Length pass while it does not know the version (v5 [MQTT-1.5.5-1]). */
+function checkShortestLength(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
+  // In the longer form a byte of the length stands here, and none of them equals the first byte of CONNECT.
+  if (bytes[start - 1 - varintLength(end - start)] === firstByte) return;
+  throw new ProtocolError(
+    ReasonCode.malformedPacket,
+    'remaining length is longer than needed',
+    'v5 [MQTT-1.5.5-1]',
+  );
 }
 
 interface Refusal {
@@ -70,8 +89,11 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
     if (will.topicName.startsWith('$CONTROL/')) {
       return { reasonCode: ReasonCode.notAuthorized, cause: 'will on a $CONTROL topic' };
     }
+    if (options.messageSizeLimit > 0 && will.payload.length > options.messageSizeLimit) {
+      return { reasonCode: ReasonCode.packetTooLarge, cause: 'will payload is above the size limit' };
+    }
   }
-  if (!isV5 && options.maxKeepalive > 0 && packet.keepAlive > options.maxKeepalive) {
+  if (!isV5 && isKeepAliveTooLong(options, packet.keepAlive)) {
     return { reasonCode: ReasonCode.clientIdentifierNotValid, cause: 'keep alive is above the maximum' };
   }
   const identity = {
@@ -87,6 +109,11 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
   return null;
 }
 
+/** `max_keepalive` bounds what is no Keep Alive at all too, as in Mosquitto. */
+function isKeepAliveTooLong({ maxKeepalive }: BrokerOptions, keepAlive: number): boolean {
+  return maxKeepalive > 0 && maxKeepalive < 65_535 && (keepAlive === 0 || keepAlive > maxKeepalive);
+}
+
 /** Mosquitto's wording, which log readers match. */
 function notAuthorisedText(reasonCode: ReasonCode): string {
   return reasonCode === ReasonCode.notAuthorized || reasonCode === ReasonCode.badUserNameOrPassword
@@ -95,7 +122,7 @@ function notAuthorisedText(reasonCode: ReasonCode): string {
 }
 
 /** Answers CONNACK with the reason in the client's version, then closes. */
-function refuse(connection: ClientConnection, reasonCode: ReasonCode, cause: string): void {
+function refuse(connection: ClientConnection, clientId: string, reasonCode: ReasonCode, cause: string): void {
   connection.broker.counters.connectionsRefused++;
   if (connection.protocolVersion !== ProtocolVersion.v5) {
     const returnCode = toConnectReturnCode(reasonCode);
@@ -103,7 +130,7 @@ function refuse(connection: ClientConnection, reasonCode: ReasonCode, cause: str
       connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: null });
     }
   }
-  connection.fail(reasonCode, cause);
+  connection.fail(reasonCode, cause, null, clientId);
 }
 
 function admit(broker: Broker, connection: ClientConnection, packet: ConnectPacket): void {
@@ -114,15 +141,41 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
   const clientId = assigned ?? packet.clientId;
 
   let keepAlive = packet.keepAlive;
-  const shortened = isV5 && options.maxKeepalive > 0 && options.maxKeepalive < keepAlive;
+  const shortened = isV5 && isKeepAliveTooLong(options, keepAlive);
   if (shortened) keepAlive = options.maxKeepalive;
   connection.silenceLimit = Math.ceil(keepAlive * 1.5);
+  if (packet.bridge) connection.becomeBridge();
   const expiry = isV5 ? (properties.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : NEVER_EXPIRES;
+  const expiryInterval = broker.limitExpiry(expiry);
+
+  const answer: Properties = {};
+  if (isV5) {
+    if (shortened) answer.serverKeepAlive = keepAlive;
+    if (connection.listener.maxTopicAlias > 0) answer.topicAliasMaximum = connection.listener.maxTopicAlias;
+    if (assigned !== null) answer.assignedClientIdentifier = assigned;
+    if (expiryInterval !== expiry) answer.sessionExpiryInterval = expiryInterval;
+    if (properties.requestResponseInformation === 1) addResponseInformation(answer, options, clientId);
+    if (!options.retainAvailable) answer.retainAvailable = 0;
+    if (broker.advertisedMaxPacketSize !== 0) answer.maximumPacketSize = broker.advertisedMaxPacketSize;
+    if (options.maxInflightMessages > 0) answer.receiveMaximum = options.maxInflightMessages;
+    if (connection.listener.maxQos < 2) answer.maximumQoS = connection.listener.maxQos;
+  }
+  const writer = new ByteWriter(64);
+  encodeConnack(
+    writer,
+    { type: PacketType.connack, sessionPresent: false, reasonCode: 0, properties: isV5 ? answer : null },
+    packet.protocolVersion,
+  );
+  if (writer.offset - writer.packetStart > connection.clientMaximumPacketSize) {
+    // v5 [MQTT-3.1.2-24]: without its CONNACK the client can't go on.
+    return refuse(connection, clientId, ReasonCode.packetTooLarge, 'CONNACK is larger than the client takes');
+  }
+
   const will = packet.will === null ? null : toWill(broker, clientId, packet.will);
   const { session, isPresent } = broker.attach(connection, clientId, packet.cleanStart);
   session.protocolVersion = packet.protocolVersion;
   session.username = connection.transportUsername ?? packet.username;
-  session.expiryInterval = broker.limitExpiry(expiry);
+  session.expiryInterval = expiryInterval;
   session.will = will;
 
   const { log } = broker;
@@ -130,39 +183,27 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
     const user = session.username === null ? '' : `, u'${printable(session.username)}'`;
     log.log(
       LogLevel.notice,
-      `New client connected from ${connection.address}:${connection.port} as ${printable(clientId)} ` +
+      `New ${packet.bridge ? 'bridge' : 'client'} connected from ${connection.address}:${connection.port} as ${printable(clientId)} ` +
         `(p${isV5 ? 5 : packet.protocolVersion === ProtocolVersion.v311 ? 2 : 1}, ` +
         `c${packet.cleanStart ? 1 : 0}, k${keepAlive}${user}).`,
     );
   }
 
-  const answer: Properties = {};
-  if (isV5) {
-    if (shortened) answer.serverKeepAlive = keepAlive;
-    if (connection.listener.maxTopicAlias > 0) answer.topicAliasMaximum = connection.listener.maxTopicAlias;
-    if (assigned !== null) answer.assignedClientIdentifier = assigned;
-    if (session.expiryInterval !== expiry) answer.sessionExpiryInterval = session.expiryInterval;
-    if (properties.requestResponseInformation === 1 && options.responseTopicPrefix !== null) {
-      answer.responseInformation = `${options.responseTopicPrefix}${clientId}`;
-    }
-    if (!options.retainAvailable) answer.retainAvailable = 0;
-    if (broker.advertisedMaxPacketSize !== 0) answer.maximumPacketSize = broker.advertisedMaxPacketSize;
-    if (options.maxInflightMessages > 0) answer.receiveMaximum = options.maxInflightMessages;
-    if (connection.listener.maxQos < 2) answer.maximumQoS = connection.listener.maxQos;
-  }
-  const writer = new ByteWriter(64);
-  // MQTT 3.1 has no Session Present: the bit is reserved there (3.1 section 3.2).
-  const sessionPresent = isPresent && packet.protocolVersion !== ProtocolVersion.v31;
-  encodeConnack(
-    writer,
-    { type: PacketType.connack, sessionPresent, reasonCode: 0, properties: isV5 ? answer : null },
-    packet.protocolVersion,
-  );
+  // Session Present is the first byte of the body. MQTT 3.1 has none: the bit is reserved there (3.1 section 3.2).
+  if (isPresent && packet.protocolVersion !== ProtocolVersion.v31) writer.bytes[writer.bodyStart] = 1;
   connection.queue(writer.bytes, writer.packetStart, writer.offset);
   if (connection.silenceLimit === 0) broker.connectionWheel.cancel(connection);
-  else broker.connectionWheel.schedule(connection, broker.second + connection.silenceLimit);
+  else broker.connectionWheel.schedule(connection, broker.second + connection.silenceLimit + 1);
   session.outgoing?.resume(connection, broker);
   broker.afterAttach(session);
+}
+
+/** A topic under which only this client needs to subscribe: what is special in a topic is escaped (v5 section 4.10). */
+function addResponseInformation(answer: Properties, { responseTopicPrefix }: BrokerOptions, clientId: string): void {
+  if (responseTopicPrefix === null) return;
+  const escaped = clientId.replace(/[%/+#]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+  const information = responseTopicPrefix + escaped;
+  if (encodeUtf8(information).length <= 65_535) answer.responseInformation = information;
 }
 
 /** Will Properties but the delay are those of the message (v5 section 3.1.3.2). */

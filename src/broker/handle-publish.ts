@@ -1,7 +1,7 @@
 // Hot path: PUBLISH in -> router. Benchmark: bench/broker (q0-pair, q1-100pairs).
 import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import { ReasonCode } from '../protocol/reason-code.ts';
+import { ReasonCode, reasonCodeName } from '../protocol/reason-code.ts';
 import { isValidUtf8 } from '../protocol/utf8.ts';
 import type { Topic } from '../routing/topic-cache.ts';
 import { DropReason } from '../session/outgoing-flow.ts';
@@ -92,7 +92,8 @@ export function handlePubrel(broker: Broker, connection: ClientConnection, packe
   const session = connection.session!;
   const message = session.incoming?.get(packetId);
   if (message === undefined) {
-    return connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.packetIdentifierNotFound, null);
+    const properties = connection.inWords('unknown packet identifier');
+    return connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.packetIdentifierNotFound, properties);
   }
   session.incoming!.delete(packetId);
   connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.success, null);
@@ -185,7 +186,8 @@ function refusePublish(
     );
   }
   const isV5 = connection.protocolVersion === ProtocolVersion.v5;
-  if (view.qos === 1) connection.sendAck(PacketType.puback, view.packetId, isV5 ? reasonCode : 0, null);
+  const properties = isV5 && view.qos > 0 ? connection.inWords(reasonCodeName(reasonCode)) : null;
+  if (view.qos === 1) connection.sendAck(PacketType.puback, view.packetId, isV5 ? reasonCode : 0, properties);
   else if (view.qos === 2) {
     // In MQTT 5 an error in PUBREC ends the flow; before, PUBREL follows and must find the identifier.
     if (!isV5) {
@@ -193,7 +195,7 @@ function refusePublish(
       session.incoming ??= new Map();
       if (!session.incoming.has(view.packetId)) session.incoming.set(view.packetId, null);
     }
-    connection.sendAck(PacketType.pubrec, view.packetId, isV5 ? reasonCode : 0, null);
+    connection.sendAck(PacketType.pubrec, view.packetId, isV5 ? reasonCode : 0, properties);
   }
 }
 

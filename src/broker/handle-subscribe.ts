@@ -1,5 +1,6 @@
 import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
-import { ReasonCode } from '../protocol/reason-code.ts';
+import { ReasonCode, reasonCodeName } from '../protocol/reason-code.ts';
+import type { SubackPacket, UnsubackPacket } from '../protocol/suback.ts';
 import { decodeSubscribe, decodeUnsubscribe, RetainHandling, type SubscriptionRequest } from '../protocol/subscribe.ts';
 import { isSharedFilter, isValidTopicFilter, parseSharedFilter } from '../protocol/topic.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
@@ -29,13 +30,13 @@ export function handleSubscribe(
   const reasonCodes: number[] = [];
   const granted: Granted[] = [];
   for (const request of packet.subscriptions) {
-    const answer = subscribe(broker, connection, request, identifier, granted);
+    const code = subscribe(broker, connection, request, identifier, granted);
     if (broker.log.level >= LogLevel.debug) {
       broker.log.log(LogLevel.debug, `\t${printable(request.topicFilter)} (QoS ${request.qos})`);
     }
-    reasonCodes.push(isV5 || answer < 0x80 ? answer : 0x80);
+    reasonCodes.push(isV5 || code < 0x80 ? code : 0x80);
   }
-  connection.send({ type: PacketType.suback, packetId: packet.packetId, properties: null, reasonCodes });
+  answer(connection, { type: PacketType.suback, packetId: packet.packetId, properties: null, reasonCodes });
   for (const { subscription, sendsRetained } of granted) {
     if (sendsRetained) broker.retainedSender.start(connection, subscription);
   }
@@ -62,8 +63,8 @@ function subscribe(
   const qos = request.qos < connection.listener.maxQos ? request.qos : connection.listener.maxQos;
   const options = {
     qos,
-    noLocal: request.noLocal,
-    retainAsPublished: request.retainAsPublished,
+    noLocal: request.noLocal || (connection.isBridge && shareName === null),
+    retainAsPublished: request.retainAsPublished || connection.isBridge,
     retainHandling: request.retainHandling,
     identifier,
   };
@@ -119,5 +120,15 @@ export function handleUnsubscribe(
       : isValidTopicFilter(topicFilter);
     reasonCodes.push(isValid ? ReasonCode.noSubscriptionExisted : refuseFilter(connection, topicFilter));
   }
-  connection.send({ type: PacketType.unsuback, packetId: packet.packetId, properties: null, reasonCodes });
+  answer(connection, { type: PacketType.unsuback, packetId: packet.packetId, properties: null, reasonCodes });
+}
+
+/** With the first failure in words, where that is asked for and the client takes so much (v5 [MQTT-3.9.2-1]). */
+function answer(connection: ClientConnection, packet: SubackPacket | UnsubackPacket): void {
+  const failure = packet.reasonCodes.find((code) => code > ReasonCode.grantedQoS2);
+  if (failure !== undefined && connection.protocolVersion === ProtocolVersion.v5) {
+    const properties = connection.inWords(reasonCodeName(failure));
+    if (properties !== null && connection.send({ ...packet, properties })) return;
+  }
+  connection.send(packet);
 }

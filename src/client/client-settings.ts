@@ -22,8 +22,11 @@ export interface ClientSettings {
    * `topicAliasMaximum`.
    */
   readonly properties: Properties | null;
-  /** Most QoS 1 and 2 publishes on their way; a smaller Receive Maximum of the server wins. */
-  readonly maximumInFlight: number;
+  /**
+   * Most QoS 1 and 2 publishes on their way; a smaller Receive Maximum of the server wins. Null: 65,535 in MQTT 5, and 20
+   * before, where servers have a limit and cannot tell: Mosquitto ends connections that have more.
+   */
+  readonly maximumInFlight: number | null;
   /** Publishes waiting for the window or a connection; one more is refused with 0x97. */
   readonly maximumQueuedMessages: number;
   /** Topic and payload bytes of those. */
@@ -45,7 +48,7 @@ export const defaultClientSettings: ClientSettings = {
   password: null,
   will: null,
   properties: null,
-  maximumInFlight: 65_535,
+  maximumInFlight: null,
   maximumQueuedMessages: 10_000,
   maximumQueuedBytes: 64 * 1024 * 1024,
   assignTopicAliases: false,
@@ -55,6 +58,11 @@ export const defaultClientSettings: ClientSettings = {
 
 /** Bytes of the largest packet there is: header byte, four length bytes, body. */
 export const LARGEST_PACKET = MAX_REMAINING_LENGTH + 5;
+
+/** Most QoS 1 and 2 publishes on their way, whatever more the server takes. */
+export function maximumInFlight(settings: ClientSettings): number {
+  return settings.maximumInFlight ?? (settings.protocolVersion === ProtocolVersion.v5 ? 65_535 : 20);
+}
 
 /** Whether the session outlives its connection, from what we asked for and, in MQTT 5, what the server made of it. */
 export function sessionOutlivesConnection(settings: ClientSettings, serverExpiry: number | undefined): boolean {

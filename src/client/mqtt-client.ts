@@ -12,7 +12,8 @@ import type { SubscriptionRequest } from '../protocol/subscribe.ts';
 import { hasWildcard, isSharedFilter, isValidTopicFilter, parseSharedFilter } from '../protocol/topic.ts';
 import { isEncodableString } from '../protocol/utf8.ts';
 import { ClientConnection } from './client-connection.ts';
-import { type CloseCause } from './client-handlers.ts';
+import type { CloseCause } from './client-handlers.ts';
+import { maximumInFlight } from './client-settings.ts';
 import { type AcknowledgementSender, IncomingSession } from './incoming-session.ts';
 import { encodeOutgoing, type OutgoingMessage } from './outgoing-message.ts';
 import { OutgoingSession } from './outgoing-session.ts';
@@ -135,7 +136,7 @@ export class MqttClient extends ClientConnection implements AcknowledgementSende
 
   protected override beginSession(present: boolean): void {
     const { settings } = this.context;
-    this.initialSendQuota = Math.min(this.limits.receiveMaximum, settings.maximumInFlight);
+    this.initialSendQuota = Math.min(this.limits.receiveMaximum, maximumInFlight(settings));
     this.sendQuota = this.initialSendQuota;
     const ownAliases = settings.properties?.topicAliasMaximum ?? 0;
     this.incomingAliases = ownAliases > 0 ? new IncomingAliases(ownAliases) : null;

@@ -43,6 +43,16 @@ const COUNTER_METRICS: Record<CounterName, readonly [name: string, type: MetricT
     'Sessions removed because their expiry interval passed.',
   ],
   willsPublished: ['martlet_wills_published_total', 'counter', 'Will messages published.'],
+  willsDenied: [
+    'martlet_wills_denied_total',
+    'counter',
+    'Will messages not published because their client may not publish to the topic.',
+  ],
+  internalErrors: [
+    'martlet_internal_errors_total',
+    'counter',
+    'Faults of Martlet itself while it handled a packet; each ended the connection and is in the log.',
+  ],
   keepAliveTimeouts: [
     'martlet_keep_alive_timeouts_total',
     'counter',

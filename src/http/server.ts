@@ -12,6 +12,8 @@ import type { ServerInfo } from './server-info.ts';
 /** No request has a body yet. */
 const MAX_BODY_BYTES = 64 * 1024;
 const IDLE_SECONDS = 30;
+/** How long `stop` waits for requests that are not complete. */
+const STOP_MS = 500;
 
 export interface HttpOptions {
   /** 0 takes a free one. */
@@ -24,7 +26,7 @@ export interface HttpServer {
   /** Where a browser on this machine finds it; ends in a slash. */
   readonly url: string;
   readonly port: number;
-  /** Closes the port, and all connections once their answers are out. */
+  /** Closes the port at once, and every connection when its answer is out, within half a second. */
   stop(): Promise<void>;
 }
 
@@ -60,7 +62,10 @@ export function startHttp(options: HttpOptions, broker: Broker, info: ServerInfo
     port: server.port ?? options.port,
     stop: async () => {
       sampler.stop();
-      await server.stop(false);
+      const stopped = server.stop(false);
+      const patience = setTimeout(() => void server.stop(true), STOP_MS);
+      await stopped;
+      clearTimeout(patience);
     },
   };
 }

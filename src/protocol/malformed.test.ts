@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import type { MalformedCase } from '../../test/support/codec/fixture.ts';
-import { fromHex } from '../../test/support/codec/hex.ts';
+import { concatBytes, fromHex } from '../../test/support/codec/hex.ts';
 import { malformedLengths, malformedPackets } from '../../test/support/codec/malformed.ts';
 import { RecordingFramer } from '../../test/support/codec/recording-framer.ts';
 import { PacketType } from './packet-type.ts';
@@ -25,7 +25,10 @@ function expectRefused({ version, sender, reasonCode }: MalformedCase, bytes: Ui
   whole.push(bytes, 0, bytes.length);
   const slow = new RecordingFramer(version, sender);
   slow.pushSlowly(bytes);
-  for (const framer of [whole, slow]) {
+  // What a packet lacks must not be taken from what follows it in the chunk.
+  const followed = new RecordingFramer(version, sender);
+  followed.push(concatBytes([bytes, new Uint8Array(16)]), 0, bytes.length + 16);
+  for (const framer of [whole, slow, followed]) {
     expect(framer.packets).toEqual([]);
     expect(framer.error?.reasonCode).toBe(reasonCode as 0);
     expect(framer.errors).toBe(1);

@@ -102,6 +102,14 @@ export abstract class PacketFramer {
     }
   }
 
+  /** Bytes still to come of the packet that is incomplete; 0 where none is, or its length is not known yet. */
+  protected get missingBytes(): number {
+    const packet = this.gathered;
+    if (packet === null) return 0;
+    const header = this.parseHeader(packet);
+    return header <= 0 ? 0 : header + packet.remainingLength - packet.length;
+  }
+
   /** Forgets an incomplete packet, for a connection that closed. */
   dropGathered(): void {
     this.gathered = null;

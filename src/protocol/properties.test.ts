@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { propertyFields } from '../../test/support/codec/arbitraries.ts';
 import { concatBytes, fromHex, varint } from '../../test/support/codec/hex.ts';
+import { propertyBytes, propertySamples, propertySection } from '../../test/support/codec/property-samples.ts';
 import { Random, seedFrom } from '../../test/support/codec/random.ts';
 import { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
@@ -15,37 +16,6 @@ import {
   WILL_PROPERTIES,
 } from './properties.ts';
 import { ProtocolError } from './protocol-error.ts';
-
-/** Each property once: identifier, bytes of a good value, and what they decode to. */
-const samples: readonly (readonly [field: keyof Properties, id: number, value: string, decoded: unknown])[] = [
-  ['payloadFormatIndicator', 0x01, '01', 1],
-  ['messageExpiryInterval', 0x02, '00000102', 258],
-  ['contentType', 0x03, '0002 "ct"', 'ct'],
-  ['responseTopic', 0x08, '0001 "r"', 'r'],
-  ['correlationData', 0x09, '0002 00ff', Uint8Array.of(0, 255)],
-  ['subscriptionIdentifiers', 0x0b, '8001', [128]],
-  ['sessionExpiryInterval', 0x11, 'ffffffff', 0xffff_ffff],
-  ['assignedClientIdentifier', 0x12, '0001 "c"', 'c'],
-  ['serverKeepAlive', 0x13, '003c', 60],
-  ['authenticationMethod', 0x15, '0001 "m"', 'm'],
-  ['authenticationData', 0x16, '0001 00', Uint8Array.of(0)],
-  ['requestProblemInformation', 0x17, '00', 0],
-  ['willDelayInterval', 0x18, '00000001', 1],
-  ['requestResponseInformation', 0x19, '01', 1],
-  ['responseInformation', 0x1a, '0001 "i"', 'i'],
-  ['serverReference', 0x1c, '0001 "s"', 's'],
-  ['reasonString', 0x1f, '0003 "why"', 'why'],
-  ['receiveMaximum', 0x21, '0014', 20],
-  ['topicAliasMaximum', 0x22, '0000', 0],
-  ['topicAlias', 0x23, 'ffff', 65_535],
-  ['maximumQoS', 0x24, '01', 1],
-  ['retainAvailable', 0x25, '00', 0],
-  ['userProperties', 0x26, '0001 "k" 0001 "v"', [['k', 'v']]],
-  ['maximumPacketSize', 0x27, '00000001', 1],
-  ['wildcardSubscriptionAvailable', 0x28, '00', 0],
-  ['subscriptionIdentifierAvailable', 0x29, '01', 1],
-  ['sharedSubscriptionAvailable', 0x2a, '00', 0],
-];
 
 const holders: readonly (readonly [string, PropertyHolder, readonly (keyof Properties)[]])[] = [
   ['will', WILL_PROPERTIES, propertyFields.will],
@@ -63,15 +33,6 @@ const holders: readonly (readonly [string, PropertyHolder, readonly (keyof Prope
   ['DISCONNECT', PacketType.disconnect, propertyFields.disconnect],
   ['AUTH', PacketType.auth, propertyFields.auth],
 ];
-
-function section(...properties: readonly Uint8Array[]): Uint8Array {
-  const all = concatBytes(properties);
-  return concatBytes([varint(all.length), all]);
-}
-
-function property(id: number, value: string): Uint8Array {
-  return concatBytes([Uint8Array.of(id), fromHex(value)]);
-}
 
 type Outcome = { code: number; properties?: Properties | null; offset?: number };
 
@@ -108,18 +69,19 @@ function scan(bytes: Uint8Array, holder: PropertyHolder): Outcome & { raw: strin
 
 test('the table of identifiers is that of the standard', () => {
   const ids: Record<string, number> = { ...PropertyId };
-  const names = new Map(
-    samples.map(([field, id]) => [field === 'subscriptionIdentifiers' ? 'subscriptionIdentifier' : field, id]),
-  );
-  expect(ids).toEqual(Object.fromEntries(names));
+  const names = propertySamples.map(({ field, id }) => [
+    field === 'subscriptionIdentifiers' ? 'subscriptionIdentifier' : field,
+    id,
+  ]);
+  expect(ids).toEqual(Object.fromEntries(names) as Record<string, number>);
 });
 
 describe.each(holders)('properties of %s', (_, holder, allowed) => {
   test('are those of table 2-4 and no others', () => {
-    for (const [field, id, value, decoded] of samples) {
+    for (const { field, id, value, decoded } of propertySamples) {
       const needsMethod = field === 'authenticationData';
-      const extra = needsMethod && allowed.includes(field) ? [property(0x15, '0001 "m"')] : [];
-      const outcome = decode(section(...extra, property(id, value)), holder);
+      const extra = needsMethod && allowed.includes(field) ? [propertyBytes(0x15, fromHex('0001 "m"'))] : [];
+      const outcome = decode(propertySection(...extra, propertyBytes(id, value)), holder);
       const expected = needsMethod ? { authenticationMethod: 'm', [field]: decoded } : { [field]: decoded };
       if (allowed.includes(field)) expect(outcome.properties, field).toStrictEqual(expected as Properties);
       else expect(outcome.code, field).toBe(0x81);
@@ -127,9 +89,9 @@ describe.each(holders)('properties of %s', (_, holder, allowed) => {
   });
 
   test('are refused twice, user properties and the subscription identifiers of PUBLISH apart', () => {
-    for (const [field, id, value, decoded] of samples) {
+    for (const { field, id, value, decoded } of propertySamples) {
       if (!allowed.includes(field)) continue;
-      const outcome = decode(section(property(id, value), property(id, value)), holder);
+      const outcome = decode(propertySection(propertyBytes(id, value), propertyBytes(id, value)), holder);
       const isList =
         field === 'userProperties' || (field === 'subscriptionIdentifiers' && holder === PacketType.publish);
       if (isList) {
@@ -140,11 +102,11 @@ describe.each(holders)('properties of %s', (_, holder, allowed) => {
   });
 
   test('are refused where a value is cut short at any byte', () => {
-    for (const [field, id, value] of samples) {
+    for (const { field, id, value } of propertySamples) {
       if (!allowed.includes(field)) continue;
-      const whole = property(id, value);
+      const whole = propertyBytes(id, value);
       for (let length = 1; length < whole.length; length++) {
-        expect(decode(section(whole.subarray(0, length)), holder).code, `${field} ${length}`).toBe(0x81);
+        expect(decode(propertySection(whole.subarray(0, length)), holder).code, `${field} ${length}`).toBe(0x81);
         // The rest of the value stands behind the section: it must not be read.
         const hidden = concatBytes([varint(length), whole]);
         expect(decode(hidden, holder).code, `${field} ${length}`).toBe(0x81);
@@ -158,9 +120,9 @@ describe.each(holders)('properties of %s', (_, holder, allowed) => {
   });
 
   test('are written as they were read, in the same order', () => {
-    const chosen = samples.filter(([field]) => allowed.includes(field));
+    const chosen = propertySamples.filter(({ field }) => allowed.includes(field));
     for (const order of [chosen, chosen.toReversed()]) {
-      const bytes = section(...order.map(([, id, value]) => property(id, value)));
+      const bytes = propertySection(...order.map(({ id, value }) => propertyBytes(id, value)));
       const { properties } = decode(bytes, holder);
       const writer = new ByteWriter(0);
       encodeProperties(writer, properties!, holder);
@@ -169,7 +131,7 @@ describe.each(holders)('properties of %s', (_, holder, allowed) => {
   });
 
   test('that do not belong there cannot be written', () => {
-    for (const [field, , , decoded] of samples) {
+    for (const { field, decoded } of propertySamples) {
       if (allowed.includes(field)) continue;
       const wrong = { [field]: decoded } as Properties;
       expect(() => encodeProperties(new ByteWriter(), wrong, holder), field).toThrow(RangeError);
@@ -182,12 +144,12 @@ describe.each(holders)('properties of %s', (_, holder, allowed) => {
     let accepted = 0;
     for (let round = 0; round < 3_000; round++) {
       const parts = Array.from({ length: random.below(5) }, () => {
-        const [, id, value] = random.pick(
-          samples.filter(([field]) => allowed.includes(field) || random.below(40) === 0),
+        const { id, value } = random.pick(
+          propertySamples.filter(({ field }) => allowed.includes(field) || random.below(40) === 0),
         );
-        return property(id, value);
+        return propertyBytes(id, value);
       });
-      const bytes = section(...parts);
+      const bytes = propertySection(...parts);
       if (random.below(2) === 0) bytes[random.below(bytes.length)] = random.below(256);
       const decoded = decode(bytes, holder);
       const scanned = scan(bytes, holder);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { publish } from '../../test/support/codec/arbitraries.ts';
 import { allVersions } from '../../test/support/codec/fixture.ts';
-import { fromHex } from '../../test/support/codec/hex.ts';
+import { fromHex, u16 } from '../../test/support/codec/hex.ts';
 import { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import { encodePacket } from './packet.ts';
@@ -67,6 +67,18 @@ describe('PublishView', () => {
     expect(result.topicAlias).toBe(7);
     expect(result.messageExpiryInterval).toBe(10);
     expect(result.hasSubscriptionIdentifier).toBe(true);
+  });
+
+  test('reads nothing past the end, whatever stands there', () => {
+    const bytes = fromHex('0003 "a/b" 0102 0a 23 0007 02 0000000a 01 01 00 00 00');
+    const one = new PublishView();
+    for (let end = 0; end < 18; end++) {
+      expect(() => one.decode(0x32, bytes, 0, end, v5), String(end)).toThrow(ProtocolError);
+    }
+    one.decode(0x32, bytes, 0, 18, v5);
+    expect(one.payloadStart).toBe(one.payloadEnd);
+    const plain = fromHex('0001 "a" 00');
+    expect(() => one.decode(0x30, plain, 0, 3, v5)).toThrow(ProtocolError);
   });
 
   test('keeps nothing where all is cut out', () => {
@@ -167,6 +179,7 @@ describe('frames written in parts', () => {
       expect(end).toBe(out.length - 1);
       expect(out.subarray(end - 2, end).toHex()).toBe('abcd');
       expect(out.subarray(end - 2 - length, end - 2).toHex()).toBe(topic.toHex());
+      expect(out.subarray(end - 4 - length, end - 2 - length).toHex()).toBe(u16(length).toHex());
     }
   });
 

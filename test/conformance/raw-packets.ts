@@ -8,7 +8,14 @@ type Bytes = string | Uint8Array;
 const bytesOf = (value: Bytes): Uint8Array => (typeof value === 'string' ? fromHex(value) : value);
 
 export function join(...parts: readonly Bytes[]): Uint8Array {
-  return Uint8Array.from(parts.flatMap((part) => [...bytesOf(part)]));
+  const all = parts.map(bytesOf);
+  const joined = new Uint8Array(all.reduce((length, one) => length + one.length, 0));
+  let at = 0;
+  for (const one of all) {
+    joined.set(one, at);
+    at += one.length;
+  }
+  return joined;
 }
 
 /** A string or binary field with its two-byte length; text goes as UTF-8. */

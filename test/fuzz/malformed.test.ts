@@ -135,6 +135,12 @@ describe('packets broken on purpose', () => {
         if (!isRight) throw failure(`${what}: 0x${codeOf(framer).toString(16)}`, bytes, version, framer.error);
       }
       if (sender === 'server') checkView(bytes, version, whole);
+      if (reasonCode !== 0) {
+        // What a packet lacks must not be taken from what follows it in the chunk.
+        const followed = run(concatBytes([bytes, new Uint8Array(16)]), version, sender, []);
+        if (codeOf(followed) !== reasonCode)
+          throw failure(`${what}, and zeros behind it`, bytes, version, followed.error);
+      }
       if (reasonCode === 0) checkRoundTrip(whole.packets[0]!, version, sender, bytes);
       checked++;
     }

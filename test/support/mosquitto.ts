@@ -45,6 +45,7 @@ export async function startMosquitto(
   const configuration = join(folder, 'mosquitto.conf');
   const logFile = join(folder, 'mosquitto.log');
   const log = () => readFile(logFile, 'utf8').catch(() => '');
+  const stderr = () => readFile(join(folder, 'stderr.log'), 'utf8').catch(() => '');
 
   const waitForLog = async (pattern: RegExp): Promise<RegExpExecArray> => {
     const deadline = performance.now() + START_LIMIT_MS;
@@ -75,7 +76,7 @@ export async function startMosquitto(
       env: { ...process.env, PATH },
       stdin: 'ignore',
       stdout: 'ignore',
-      stderr: 'inherit',
+      stderr: Bun.file(join(folder, 'stderr.log')),
     });
     return Promise.race([waitForLog(/mosquitto version \S+ running/).then(() => true), child.exited.then(() => false)]);
   };
@@ -87,7 +88,7 @@ export async function startMosquitto(
   for (let tries = 0; ; tries++) {
     await choosePorts();
     if (await start()) break;
-    if (tries === 2) throw new Error(`mosquitto does not start:\n${await log()}`);
+    if (tries === 2) throw new Error(`mosquitto does not start:\n${await log()}${await stderr()}`);
   }
   return {
     ports,
@@ -96,7 +97,7 @@ export async function startMosquitto(
     waitForLog,
     kill: () => end('SIGKILL'),
     restart: async () => {
-      if (!(await start())) throw new Error(`mosquitto does not start again:\n${await log()}`);
+      if (!(await start())) throw new Error(`mosquitto does not start again:\n${await log()}${await stderr()}`);
     },
     stop: async () => {
       await end('SIGTERM');

@@ -1,0 +1,64 @@
+// Whatever stands in a file: it is a configuration, or it is refused with ConfigError. Nothing else comes out.
+
+import { expect, test } from 'bun:test';
+import fc from 'fast-check';
+import { ConfigError } from '../../src/config/config-error.ts';
+import { optionsByName } from '../../src/config/option-table.ts';
+import { parseConfig } from '../../src/config/parse-config.ts';
+
+function survives(source: Uint8Array | string): void {
+  try {
+    const { config } = parseConfig(source, 'fuzz.conf');
+    for (const { port, maxQos } of config.listeners) {
+      expect(port).toBeWithin(0, 65_536);
+      expect(maxQos).toBeWithin(0, 3);
+    }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    expect(error.problems.length).toBeGreaterThan(0);
+    expect(error.message).toMatch(/^fuzz\.conf/);
+    // oxlint-disable-next-line no-control-regex -- what a terminal would obey
+    expect(error.message).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f]/);
+    expect(error.message.length).toBeLessThan(20_000);
+  }
+}
+
+const value = fc.oneof(
+  fc.constantFrom('true', 'false', '0', '1', '-1', '65535', '65536', '1883', 'file', 'none', '14d', '#', '/', '::1'),
+  fc.integer().map(String),
+  fc.string({ unit: 'binary', maxLength: 20 }),
+);
+const blanks = fc.constantFrom(' ', '  ', '\t', '', ' \t ');
+const optionLine = fc
+  .tuple(blanks, fc.constantFrom(...optionsByName.keys()), blanks, fc.array(value, { maxLength: 4 }), blanks)
+  .map(([before, name, between, values, after]) => `${before}${name}${between}${values.join(' ')}${after}`);
+const line = fc.oneof(optionLine, optionLine, fc.string({ unit: 'binary', maxLength: 80 }));
+
+test('random lines of known options and of anything', () => {
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 30 }), fc.constantFrom('\n', '\r\n', '\r'), (lines, end) => {
+      survives(lines.join(end));
+      survives(new TextEncoder().encode(lines.join(end)));
+    }),
+    { numRuns: 3_000 },
+  );
+});
+
+test('random bytes', () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 2_000 }), survives), { numRuns: 2_000 });
+});
+
+test.each([
+  ['a name', 'x'.repeat(1_000_000)],
+  ['a value', `pid_file ${'x'.repeat(1_000_000)}`],
+  ['many words', `listener ${'1 '.repeat(500_000)}`],
+  ['blanks', `${' '.repeat(500_000)}max_qos${' '.repeat(500_000)}1`],
+  ['blanks and a mark', `${' '.repeat(1_000_000)}x`],
+  ['a number', `max_queued_bytes ${'9'.repeat(1_000_000)}`],
+  ['a comment', `#${'x'.repeat(1_000_000)}`],
+])('a line of a million characters, %s, takes no time to speak of', (_, text) => {
+  const startedAt = performance.now();
+  survives(text);
+  survives(`${text}\n`.repeat(3));
+  expect(performance.now() - startedAt).toBeLessThan(2_000);
+});
