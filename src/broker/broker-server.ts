@@ -1,12 +1,13 @@
 import { hostname } from 'node:os';
 import { AnonymousAccess } from '../auth/access-control.ts';
 import { type Config, defaultListenerConfig, type ListenerConfig } from '../config/config.ts';
+import { ReasonCode } from '../protocol/reason-code.ts';
 import { systemClock } from '../session/clock.ts';
 import type { ByteSocket } from '../transport/byte-connection.ts';
 import { type OpenListener, openListener, type SocketHandler, type TlsInfo } from '../transport/listener.ts';
 import { ProxyLayer, WebSocketLayer } from '../transport/inbound-layers.ts';
 import { Broker } from './broker.ts';
-import type { ClientConnection } from './client-connection.ts';
+import { type ClientConnection, ConnectionState } from './client-connection.ts';
 import type { ListenerInfo } from './listener-info.ts';
 import { type Logger, LogLevel } from './log.ts';
 
@@ -117,6 +118,9 @@ function listenerUrl(config: ListenerConfig, port: number): string {
   return `${scheme}://${host}:${port}${isWebSocket ? (config.websocketsPath ?? '/mqtt') : ''}`;
 }
 
+/** In the TLS library's words: `require_certificate` is set and the client has none. */
+const NO_CLIENT_CERTIFICATE = 'PEER_DID_NOT_RETURN_A_CERTIFICATE';
+
 /** Joins sockets to the broker. */
 class BrokerSocketHandler implements SocketHandler<ClientConnection> {
   private readonly broker: Broker;
@@ -151,15 +155,7 @@ class BrokerSocketHandler implements SocketHandler<ClientConnection> {
   onSecure(connection: ClientConnection, tls: TlsInfo): void {
     const { log } = this.broker;
     if (this.config.requireCertificate && !tls.isVerified) {
-      if (log.level >= LogLevel.notice) {
-        log.log(
-          LogLevel.notice,
-          tls.error === null
-            ? `Client connection from ${connection.label} rejected, client did not provide a certificate.`
-            : `Client connection from ${connection.label} rejected, client certificate: ${tls.error}.`,
-        );
-      }
-      this.broker.counters.close('client certificate');
+      this.rejectCertificate(connection, tls.error);
       connection.abort();
       return;
     }
@@ -170,10 +166,25 @@ class BrokerSocketHandler implements SocketHandler<ClientConnection> {
   }
 
   onTlsError(connection: ClientConnection, cause: string): void {
+    if (cause.includes(NO_CLIENT_CERTIFICATE)) return this.rejectCertificate(connection, null);
     const { log, counters } = this.broker;
-    counters.close('tls error');
+    // Of a client that was connected the close is counted as any other loss.
+    if (connection.state === ConnectionState.new) counters.close('tls error');
     if (log.level >= LogLevel.notice) {
       log.log(LogLevel.notice, `Client connection from ${connection.label} failed: ${cause}.`);
+    }
+  }
+
+  private rejectCertificate(connection: ClientConnection, error: string | null): void {
+    const { log, counters } = this.broker;
+    counters.close('client certificate');
+    if (log.level >= LogLevel.notice) {
+      log.log(
+        LogLevel.notice,
+        error === null
+          ? `Client connection from ${connection.label} rejected, client did not provide a certificate.`
+          : `Client connection from ${connection.label} rejected, client certificate: ${error}.`,
+      );
     }
   }
 
@@ -187,5 +198,14 @@ class BrokerSocketHandler implements SocketHandler<ClientConnection> {
 
   onClose(connection: ClientConnection): void {
     connection.onClosed();
+  }
+
+  /** One connection pays for a defect of ours, and the log says where it is. */
+  onCrash(connection: ClientConnection, error: unknown): void {
+    const { broker } = this;
+    broker.reading = null;
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    broker.log.log(LogLevel.error, `Error: internal error on client ${connection.label}: ${detail}`);
+    connection.fail(ReasonCode.unspecifiedError, 'internal error');
   }
 }

@@ -5,6 +5,7 @@ import { ReasonCode } from '../protocol/reason-code.ts';
 import { RetainedTree } from '../routing/retained-tree.ts';
 import { TopicCache } from '../routing/topic-cache.ts';
 import { TopicTree } from '../routing/topic-tree.ts';
+import { Absence } from '../session/absence.ts';
 import type { Clock } from '../session/clock.ts';
 import { Delivery } from '../session/delivery.ts';
 import { Message } from '../session/message.ts';
@@ -64,7 +65,7 @@ export class Broker implements FlowObserver {
   second: number;
   private readonly clock: Clock;
   private readonly router: Router;
-  private readonly sessionWheel: TimerWheel<Session>;
+  private readonly absenceWheel: TimerWheel<Absence>;
   private isStopping = false;
 
   constructor(options: BrokerOptions, access: AccessControl, log: Logger, clock: Clock) {
@@ -76,7 +77,7 @@ export class Broker implements FlowObserver {
     this.router = new Router(this);
     this.retainedSender = new RetainedSender(this);
     this.connectionWheel = new TimerWheel(this.second, (connection) => connection.onDeadline());
-    this.sessionWheel = new TimerWheel(this.second, (session) => this.onSessionDeadline(session));
+    this.absenceWheel = new TimerWheel(this.second, (absence) => this.onAbsenceDeadline(absence));
     this.window = options.maxInflightMessages === 0 ? 65_535 : options.maxInflightMessages;
     this.maxPacketSizeV5 = options.maxPacketSize ?? DEFAULT_MAX_PACKET_SIZE;
     this.maxPacketSizeV3 = options.maxPacketSize ?? LARGEST_PACKET;
@@ -96,7 +97,7 @@ export class Broker implements FlowObserver {
   tick(): void {
     this.second = Math.floor(this.clock.monotonicMs() / 1_000);
     this.connectionWheel.advance(this.second);
-    this.sessionWheel.advance(this.second);
+    this.absenceWheel.advance(this.second);
   }
 
   /**
@@ -201,9 +202,7 @@ export class Broker implements FlowObserver {
       session = new Session(clientId, connection.protocolVersion || ProtocolVersion.v311);
       this.sessions.set(clientId, session);
     } else {
-      this.sessionWheel.cancel(session);
-      session.expiresAtSecond = -1;
-      session.willAtSecond = -1;
+      this.endAbsence(session);
       session.will = null;
     }
     session.link = connection;
@@ -235,35 +234,38 @@ export class Broker implements FlowObserver {
       this.endSession(session);
       return;
     }
-    session.expiresAtSecond = session.expiryInterval === NEVER_EXPIRES ? -1 : this.secondAfter(session.expiryInterval);
-    if (will !== null) {
-      if (will.delayInterval === 0) this.publishWill(session);
-      else session.willAtSecond = this.secondAfter(will.delayInterval);
+    const expiresAt = session.expiryInterval === NEVER_EXPIRES ? -1 : this.secondAfter(session.expiryInterval);
+    const willAt = will !== null && will.delayInterval > 0 ? this.secondAfter(will.delayInterval) : -1;
+    if (expiresAt >= 0 || willAt >= 0) {
+      session.absence = new Absence(session, expiresAt, willAt);
+      this.absenceWheel.schedule(session.absence, session.absence.dueSecond);
     }
+    if (will !== null && willAt < 0) this.publishWill(session);
     this.moveShared(session);
-    this.scheduleSession(session);
   }
 
-  private scheduleSession(session: Session): void {
-    const { expiresAtSecond: expiry, willAtSecond: will } = session;
-    const due = will >= 0 && (expiry < 0 || will < expiry) ? will : expiry;
-    if (due >= 0) this.sessionWheel.schedule(session, due);
+  private endAbsence(session: Session): void {
+    if (session.absence !== null) this.absenceWheel.cancel(session.absence);
+    session.absence = null;
   }
 
-  private onSessionDeadline(session: Session): void {
-    if (session.link !== null) return;
-    if (session.willAtSecond >= 0 && session.willAtSecond <= this.second) this.publishWill(session);
-    if (session.expiresAtSecond >= 0 && session.expiresAtSecond <= this.second) {
+  private onAbsenceDeadline(absence: Absence): void {
+    const { session } = absence;
+    if (session.absence !== absence) return;
+    if (absence.willAtSecond >= 0 && absence.willAtSecond <= this.second) {
+      absence.willAtSecond = -1;
+      this.publishWill(session);
+    }
+    if (absence.expiresAtSecond >= 0 && absence.expiresAtSecond <= this.second) {
       this.counters.sessionsExpired++;
       this.endSession(session);
-    } else this.scheduleSession(session);
+    } else if (absence.dueSecond >= 0) this.absenceWheel.schedule(absence, absence.dueSecond);
   }
 
   /** v5 [MQTT-3.1.2-8]: at the latest when the session ends. It goes where its client may publish at that time. */
   private publishWill(session: Session): void {
     const { will } = session;
     session.will = null;
-    session.willAtSecond = -1;
     if (will === null) return;
     const { message } = will;
     if (!canPublishTo(this, { clientId: session.clientId, username: session.username, address: '' }, message.topic)) {
@@ -280,7 +282,7 @@ export class Broker implements FlowObserver {
 
   /** Removes a session and all it holds; what it shared with others goes to them. */
   endSession(session: Session): void {
-    this.sessionWheel.cancel(session);
+    this.endAbsence(session);
     if (this.sessions.get(session.clientId) === session) this.sessions.delete(session.clientId);
     for (const subscription of session.subscriptions()) this.tree.unsubscribe(subscription);
     session.clearSubscriptions();

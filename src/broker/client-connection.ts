@@ -11,7 +11,7 @@ import type { Delivery } from '../session/delivery.ts';
 import { DropReason, type SessionLink } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
 import type { WheelItem } from '../session/timer-wheel.ts';
-import { ByteConnection, type ByteSocket, FIRST_FREE_FLAG } from '../transport/byte-connection.ts';
+import { ByteConnection, type ByteSocket, FIRST_CONNECTION_FLAG } from '../transport/byte-connection.ts';
 import type { OutputLoop } from '../transport/output-loop.ts';
 import type { LayerHost } from '../transport/inbound-layers.ts';
 import type { ProxyHeader } from '../transport/proxy-protocol.ts';
@@ -44,7 +44,7 @@ const NO_TOPIC = new Uint8Array(0);
 export const ConnectionState = { new: 0, connected: 1, ended: 2 } as const;
 export type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
 
-const STATE_MASK = 3 * FIRST_FREE_FLAG;
+const STATE_MASK = 3 * FIRST_CONNECTION_FLAG;
 const NO_MAXIMUM = 0xffff_ffff;
 
 /** What a connection has only where it differs from most. */
@@ -99,11 +99,11 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   }
 
   get state(): ConnectionState {
-    return ((this.flags & STATE_MASK) / FIRST_FREE_FLAG) as ConnectionState;
+    return ((this.flags & STATE_MASK) / FIRST_CONNECTION_FLAG) as ConnectionState;
   }
 
   set state(state: ConnectionState) {
-    this.flags = (this.flags & ~STATE_MASK) | (state * FIRST_FREE_FLAG);
+    this.flags = (this.flags & ~STATE_MASK) | (state * FIRST_CONNECTION_FLAG);
   }
 
   private get own(): ConnectionExtras {
@@ -392,7 +392,9 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     if (this.aliasMaximum === 0) return this.sendDelivery(delivery, dup, 0);
     const { name } = delivery.message.topic;
     const alias = this.aliases.outgoing(name, this.aliasMaximum);
-    return this.sendDelivery(delivery, dup, alias) || (this.dropAlias(name, alias) && this.sendDelivery(delivery, dup, 0));
+    return (
+      this.sendDelivery(delivery, dup, alias) || (this.dropAlias(name, alias) && this.sendDelivery(delivery, dup, 0))
+    );
   }
 
   /** @param alias as `TopicAliases.outgoing` gives it */
@@ -566,8 +568,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
       // CONNACK and DISCONNECT may always carry a Reason String (v5 section 3.1.2.11.7); it is left out where it makes the
       // packet too large for the client (v5 [MQTT-3.2.2-19], [MQTT-3.14.2-3]).
       const isTold =
-        broker.options.reasonStrings &&
-        this.sendEnd(reasonCode, { ...properties, reasonString: printable(cause) });
+        broker.options.reasonStrings && this.sendEnd(reasonCode, { ...properties, reasonString: printable(cause) });
       if (!isTold) this.sendEnd(reasonCode, properties);
     }
     this.end();

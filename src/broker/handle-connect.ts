@@ -50,11 +50,7 @@ export function handleConnect(
 function checkShortestLength(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
   // In the longer form a byte of the length stands here, and none of them equals the first byte of CONNECT.
   if (bytes[start - 1 - varintLength(end - start)] === firstByte) return;
-  throw new ProtocolError(
-    ReasonCode.malformedPacket,
-    'remaining length is longer than needed',
-    'v5 [MQTT-1.5.5-1]',
-  );
+  throw new ProtocolError(ReasonCode.malformedPacket, 'remaining length is longer than needed', 'v5 [MQTT-1.5.5-1]');
 }
 
 interface Refusal {

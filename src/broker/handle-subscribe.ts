@@ -65,7 +65,6 @@ function subscribe(
     qos,
     noLocal: request.noLocal || (connection.isBridge && shareName === null),
     retainAsPublished: request.retainAsPublished || connection.isBridge,
-    retainHandling: request.retainHandling,
     identifier,
   };
   const existing = session.findSubscription(request.topicFilter);

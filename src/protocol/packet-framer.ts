@@ -6,6 +6,9 @@ import { ReasonCode } from './reason-code.ts';
 /** First allocation for a packet that arrives in pieces; it doubles as bytes come, up to the packet's length. */
 const FIRST_PIECE = 4_096;
 
+const STOPPED = 1;
+export const FIRST_FREE_FLAG = 2;
+
 /** The bytes that came of a packet whose end has not. */
 class GatheredPacket {
   bytes: Uint8Array;
@@ -42,8 +45,8 @@ export abstract class PacketFramer {
   protocolVersion: ProtocolVersion | 0 = 0;
   /** A packet that is not complete yet, or null. */
   private gathered: GatheredPacket | null = null;
-  /** Set to stop in the middle of a chunk: no packet is handed out any more. */
-  protected framingStopped = false;
+  /** Bit `STOPPED` is the framer's; subclasses have the bits from `FIRST_FREE_FLAG` on. */
+  protected flags = 0;
 
   /**
    * One packet: `bytes[start, end)` is its body and must be copied to outlive the call.
@@ -64,7 +67,7 @@ export abstract class PacketFramer {
       at = this.gather(this.gathered, chunk, at, end);
       if (at < 0) return;
     }
-    while (at < end && !this.framingStopped) {
+    while (at < end && (this.flags & STOPPED) === 0) {
       let length = -1;
       let body = at + 1;
       if (body < end) {
@@ -108,6 +111,15 @@ export abstract class PacketFramer {
     if (packet === null) return 0;
     const header = this.parseHeader(packet);
     return header <= 0 ? 0 : header + packet.remainingLength - packet.length;
+  }
+
+  /** True: no packet is handed out any more, even in the middle of a chunk. */
+  protected get framingStopped(): boolean {
+    return (this.flags & STOPPED) !== 0;
+  }
+
+  protected set framingStopped(isStopped: boolean) {
+    this.flags = isStopped ? this.flags | STOPPED : this.flags & ~STOPPED;
   }
 
   /** Forgets an incomplete packet, for a connection that closed. */

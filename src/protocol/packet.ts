@@ -55,7 +55,7 @@ export type Packet =
 
 /**
  * Checks the flags of a fixed header (v5 [MQTT-2.1.3-1], v3.1.1 [MQTT-2.2.2-1]); those of PUBLISH are its own. MQTT 3.1
- * gives a meaning to fewer bits and says of the others that they are not used: there they are not looked at.
+ * says of most flags that they are not used; like Mosquitto we look at none of them there.
  *
  * @param version of the connection; for CONNECT, of the packet
  * @throws ProtocolError 0x81
@@ -67,10 +67,10 @@ export function checkFirstByte(firstByte: number, version: number): void {
   if (type === 0 || (type === PacketType.auth && version !== ProtocolVersion.v5)) {
     throw new ProtocolError(ReasonCode.malformedPacket, `packet type ${type} is reserved`, 'v5 section 2.1.2');
   }
+  if (version === ProtocolVersion.v31) return;
   const expected =
     type === PacketType.pubrel || type === PacketType.subscribe || type === PacketType.unsubscribe ? 2 : 0;
-  // In 3.1, PUBREL, SUBSCRIBE and UNSUBSCRIBE go at QoS 1, with DUP set when sent again; all else is unused (section 2.1).
-  if (flags === expected || (version === ProtocolVersion.v31 && (expected === 0 || (flags & 6) === 2))) return;
+  if (flags === expected) return;
   throw new ProtocolError(
     ReasonCode.malformedPacket,
     `flags ${flags} of ${packetTypeName(type)} are reserved`,

@@ -1,11 +1,9 @@
 import type { QoS } from '../protocol/packet-type.ts';
-import type { RetainHandling } from '../protocol/subscribe.ts';
 
 export interface SubscriptionOptions {
   qos: QoS;
   noLocal: boolean;
   retainAsPublished: boolean;
-  retainHandling: RetainHandling;
   /** Subscription Identifier, 0 for none (v5 section 3.8.2.1.2). */
   identifier: number;
 }
@@ -22,7 +20,6 @@ export class Subscription<S> {
   qos: QoS;
   noLocal: boolean;
   retainAsPublished: boolean;
-  retainHandling: RetainHandling;
   identifier: number;
 
   constructor(subscriber: S, entry: FilterEntry<S>, group: ShareGroup<S> | null, options: SubscriptionOptions) {
@@ -33,7 +30,6 @@ export class Subscription<S> {
     this.qos = options.qos;
     this.noLocal = options.noLocal;
     this.retainAsPublished = options.retainAsPublished;
-    this.retainHandling = options.retainHandling;
     this.identifier = options.identifier;
   }
 
@@ -42,7 +38,6 @@ export class Subscription<S> {
     this.qos = options.qos;
     this.noLocal = options.noLocal;
     this.retainAsPublished = options.retainAsPublished;
-    this.retainHandling = options.retainHandling;
     this.identifier = options.identifier;
   }
 

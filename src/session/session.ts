@@ -3,7 +3,7 @@ import type { Subscription } from '../routing/subscription.ts';
 import type { Delivery } from './delivery.ts';
 import type { Message } from './message.ts';
 import { type FlowObserver, OutgoingFlow, type QueueLimits, type SessionLink } from './outgoing-flow.ts';
-import type { WheelItem } from './timer-wheel.ts';
+import type { Absence } from './absence.ts';
 
 /** Session Expiry Interval that means never (v5 section 3.1.2.11.2). */
 export const NEVER_EXPIRES = 0xffff_ffff;
@@ -25,7 +25,7 @@ type Held = Subscription<Session> | Subscription<Session>[] | Map<string, Subscr
  * What the broker keeps of a client between connections (v5 section 4.1): subscriptions, outgoing and incoming
  * QoS 1 and 2 messages. Most sessions are idle, so what they do not use is null.
  */
-export class Session implements WheelItem {
+export class Session {
   readonly clientId: string;
   /** The live connection, or null while the client is away. */
   link: SessionLink | null = null;
@@ -34,16 +34,12 @@ export class Session implements WheelItem {
   username: string | null = null;
   /** Seconds the session outlives its connection; `NEVER_EXPIRES` for ever. */
   expiryInterval = 0;
-  /** Monotonic second at which it ends while the client is away; -1 while it has none. */
-  expiresAtSecond = -1;
+  /** Deadlines while the client is away; null while it is connected. */
+  absence: Absence | null = null;
   outgoing: OutgoingFlow | null = null;
   /** QoS 2 messages received and not released yet, by packet identifier; null: a duplicate is answered, not kept. */
   incoming: Map<number, Message | null> | null = null;
   will: Will | null = null;
-  /** Monotonic second at which the will goes out while the client is away; -1: no will is waiting. */
-  willAtSecond = -1;
-  wheelSecond = -1;
-  wheelIndex = 0;
   /** Place in the broker's list of receivers of the message at hand: see `collectReceivers`. */
   receiverIndex = 0;
   /** One alone, a list while there are few, a map by filter text above `LIST_LIMIT`. */

@@ -1,5 +1,5 @@
 // Hot path: frames -> socket. Benchmark: bench/broker (all flows).
-import { PacketFramer } from '../protocol/packet-framer.ts';
+import { FIRST_FREE_FLAG, PacketFramer } from '../protocol/packet-framer.ts';
 import { Backlog } from './backlog.ts';
 import type { OutputLoop } from './output-loop.ts';
 import { encodeFrameHeader, frameHeaderLength, WebSocketOpcode } from './websocket-frames.ts';
@@ -39,14 +39,15 @@ const NO_BYTES = new Uint8Array(0);
 
 const Flag = {
   /** In the loop's list: has frames that were not written. */
-  dirty: 1,
-  webSocket: 2,
+  dirty: FIRST_FREE_FLAG,
+  webSocket: FIRST_FREE_FLAG * 2,
   /** Closes after what is queued has gone out. */
-  ending: 4,
+  ending: FIRST_FREE_FLAG * 4,
   /** The FIN is sent. */
-  finished: 8,
+  finished: FIRST_FREE_FLAG * 8,
 } as const;
-export const FIRST_FREE_FLAG = 16;
+/** Flags of subclasses begin here. */
+export const FIRST_CONNECTION_FLAG = FIRST_FREE_FLAG * 16;
 
 /**
  * A connection as bytes: cuts the stream into packets (as a PacketFramer) and writes queued frames once a tick. The
@@ -60,8 +61,6 @@ export abstract class ByteConnection extends PacketFramer {
   private outEnd = 0;
   private outMore: Range[] | null = null;
   protected backlog: Backlog | null = null;
-  /** Bits of `Flag`, of the subclass too from `FIRST_FREE_FLAG` on: a field each would cost 8 bytes a connection. */
-  protected flags = 0;
 
   constructor(socket: ByteSocket) {
     super();

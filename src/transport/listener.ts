@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync, unlinkSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { unlinkSync, statSync } from 'node:fs';
 import type { ListenerConfig } from '../config/config.ts';
 import type { ByteSocket } from './byte-connection.ts';
 import { describePortHolder } from './port-holder.ts';
@@ -21,10 +21,13 @@ export interface SocketHandler<C> {
   onOpen(socket: ByteSocket): C | null;
   /** The TLS handshake is over. */
   onSecure(connection: C, tls: TlsInfo): void;
+  /** The handshake failed or TLS broke; `onClose` follows. */
   onTlsError(connection: C, cause: string): void;
   onData(connection: C, chunk: Uint8Array): void;
   onDrain(connection: C): void;
   onClose(connection: C): void;
+  /** One of the others threw, which is a defect of ours. */
+  onCrash(connection: C, error: unknown): void;
 }
 
 export interface TlsInfo {
@@ -94,7 +97,7 @@ function errorText(error: unknown): string {
 export async function openListener<C>(config: ListenerConfig, handler: SocketHandler<C>): Promise<OpenListener> {
   if (config.certfile !== null && config.sniCertificates.length > 0) return openSniListener(config, handler);
   const socket = bunHandler(config, handler);
-  if (config.unixPath !== null) return openUnix(config.unixPath, socket);
+  if (config.unixPath !== null) return await openUnix(config.unixPath, socket);
   const tls =
     config.certfile === null
       ? {}
@@ -145,28 +148,30 @@ function listenError(config: ListenerConfig, error: unknown): Error {
   return new ListenError(`Cannot listen on ${where}: ${errorText(error)}`, { cause: error });
 }
 
-function openUnix<C>(path: string, socket: Bun.SocketHandler<C | null>): OpenListener {
-  removeStaleSocket(path);
+async function openUnix<C>(path: string, socket: Bun.SocketHandler<C | null>): Promise<OpenListener> {
+  await removeStaleSocket(path);
   try {
     const server = Bun.listen<C | null>({ unix: path, socket, data: null });
-    return {
-      port: 0,
-      stop: () => {
-        server.stop(false);
-        removeStaleSocket(path);
-      },
-    };
+    return { port: 0, stop: () => server.stop(false) }; // which removes the file
   } catch (error) {
-    throw new ListenError(`Cannot listen on unix socket ${path}: ${errorText(error)}`, { cause: error });
+    const isTaken = (error as { code?: string }).code === 'EADDRINUSE';
+    const cause = isTaken ? 'there is a file or a socket in use under that name' : errorText(error);
+    throw new ListenError(`Cannot listen on unix socket ${path}: ${cause}.`, { cause: error });
   }
 }
 
-/** A socket file left by a broker that was killed; anything else under that name stays and makes the bind fail. */
-function removeStaleSocket(path: string): void {
+/**
+ * A socket file that nobody listens on, as a broker leaves it that was killed. Anything else under that name stays and
+ * makes the bind fail.
+ */
+async function removeStaleSocket(path: string): Promise<void> {
   try {
-    if (statSync(path).isSocket()) unlinkSync(path);
-  } catch {
-    // not there, or not ours to remove: the bind tells
+    if (!statSync(path).isSocket()) return;
+    const peer = await Bun.connect({ unix: path, socket: { data() {} } });
+    peer.terminate();
+  } catch (error) {
+    // Only what refuses connections is stale; what is not there or not ours to see, the bind tells.
+    if ((error as { code?: string }).code === 'ECONNREFUSED') unlinkSync(path);
   }
 }
 
@@ -181,17 +186,31 @@ function bunHandler<C>(config: ListenerConfig, handler: SocketHandler<C>): Bun.S
     },
     data(socket, chunk) {
       const connection = socket.data;
-      if (connection !== null) handler.onData(connection, chunk);
+      if (connection === null) return;
+      try {
+        handler.onData(connection, chunk);
+      } catch (error) {
+        handler.onCrash(connection, error);
+      }
     },
     drain(socket) {
       const connection = socket.data;
-      if (connection !== null) handler.onDrain(connection);
+      if (connection === null) return;
+      try {
+        handler.onDrain(connection);
+      } catch (error) {
+        handler.onCrash(connection, error);
+      }
     },
     close(socket) {
       const connection = socket.data;
       if (connection === null) return;
       socket.data = null;
-      handler.onClose(connection);
+      try {
+        handler.onClose(connection);
+      } catch (error) {
+        handler.onCrash(connection, error);
+      }
     },
     error(socket, error) {
       const connection = socket.data;
@@ -244,8 +263,7 @@ async function openSniListener<C>(config: ListenerConfig, handler: SocketHandler
       cert: readPem(one.certfile, 'sni_certificate'),
     });
   }
-  server.on('secureConnection', (socket) => serveNodeSocket(config, socket, handler));
-  server.on('tlsClientError', () => {}); // no connection exists yet; the client has its alert
+  serveNodeSockets(config, server, handler);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(config, error)));
     server.listen(config.port, config.host ?? '::', resolve);
@@ -293,24 +311,54 @@ class NodeByteSocket implements ByteSocket {
   }
 }
 
-function serveNodeSocket<C>(config: ListenerConfig, socket: TLSSocket, handler: SocketHandler<C>): void {
-  const connection = handler.onOpen(new NodeByteSocket(socket));
-  if (connection === null) return void socket.destroy();
-  socket.setNoDelay(config.setTcpNodelay);
+/**
+ * Connections count from the moment they are accepted, so that limits and the time for CONNECT hold for those that
+ * never finish their handshake: under Bun the socket of `connection` is the one that `secureConnection` gives later.
+ */
+function serveNodeSockets<C>(config: ListenerConfig, server: Server, handler: SocketHandler<C>): void {
+  const connections = new WeakMap<Socket, C>();
+  server.on('connection', (socket: Socket) => {
+    const connection = handler.onOpen(new NodeByteSocket(socket as TLSSocket));
+    if (connection === null) return void socket.destroy();
+    connections.set(socket, connection);
+    const guard = (call: () => void) => {
+      try {
+        call();
+      } catch (error) {
+        handler.onCrash(connection, error);
+      }
+    };
+    socket.setNoDelay(config.setTcpNodelay);
+    socket.on('data', (chunk: Uint8Array) => guard(() => handler.onData(connection, chunk)));
+    socket.on('drain', () => guard(() => handler.onDrain(connection)));
+    socket.on('close', () => guard(() => handler.onClose(connection)));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      const isNetwork = error.code === 'ECONNRESET' || error.code === 'EPIPE';
+      if (!isNetwork) handler.onTlsError(connection, errorText(error));
+    });
+  });
+  server.on('secureConnection', (socket) => {
+    const connection = connections.get(socket);
+    if (connection !== undefined) handler.onSecure(connection, nodeTlsInfo(config, socket));
+  });
+  server.on('tlsClientError', (error, socket) => {
+    const connection = connections.get(socket);
+    if (connection !== undefined) handler.onTlsError(connection, errorText(error));
+    socket.destroy();
+  });
+}
+
+function nodeTlsInfo(config: ListenerConfig, socket: TLSSocket): TlsInfo {
   const certificate = config.requireCertificate ? socket.getPeerCertificate() : null;
   const isVerified = certificate !== null && Object.keys(certificate).length > 0 && socket.authorized;
   const cipher = socket.getCipher();
   const name = certificate?.subject?.CN;
-  handler.onSecure(connection, {
+  return {
     version: socket.getProtocol() ?? cipher.version,
     cipher: cipher.name,
     commonName: isVerified ? ((Array.isArray(name) ? name[0] : name) ?? null) : null,
     isVerified,
     error: null,
     serverName: (socket as TLSSocket & { servername?: string }).servername ?? null,
-  });
-  socket.on('data', (chunk: Uint8Array) => handler.onData(connection, chunk));
-  socket.on('drain', () => handler.onDrain(connection));
-  socket.on('error', (error) => handler.onTlsError(connection, errorText(error)));
-  socket.on('close', () => handler.onClose(connection));
+  };
 }

@@ -145,21 +145,19 @@ export class Browser {
   }
 }
 
-async function debuggerUrl(stderr: ReadableStream<Uint8Array>): Promise<string> {
-  let text = '';
-  const reader = stderr.getReader();
+/** Reads on after the address is known: a full pipe would stop the browser. */
+function debuggerUrl(stderr: ReadableStream<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();
-  for (let read = await reader.read(); !read.done; read = await reader.read()) {
-    text += decoder.decode(read.value, { stream: true });
-    const url = /DevTools listening on (ws:\S+)/.exec(text)?.[1];
-    if (url === undefined) continue;
-    void drain(reader);
-    return url;
-  }
-  throw new Error(`chromium did not start: ${text}`);
-}
-
-/** A full pipe would stop the browser. */
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  for (let read = await reader.read(); !read.done; read = await reader.read());
+  return new Promise((resolve, reject) => {
+    let text = '';
+    const read = async (): Promise<void> => {
+      for await (const chunk of stderr) {
+        if (text.length < 100_000) text += decoder.decode(chunk, { stream: true });
+        const url = /DevTools listening on (ws:\S+)/.exec(text)?.[1];
+        if (url !== undefined) resolve(url);
+      }
+      reject(new Error(`chromium ended: ${text}`));
+    };
+    read().catch(reject);
+  });
 }

@@ -132,7 +132,7 @@ test('a scrape walks over no sessions, connections or retained messages', async 
   const t = new TestBroker();
   const url = start(t);
   const { broker } = t;
-  t.connect({ clientId: 'one' }).subscribe('a').publish;
+  t.connect({ clientId: 'one' }).subscribe('a');
   const refuse = (): never => {
     throw new Error('walked');
   };

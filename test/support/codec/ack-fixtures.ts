@@ -66,8 +66,8 @@ function* build(): Iterable<Fixture> {
       },
     );
   }
-  // In MQTT 3.1 a PUBREL that is sent again has DUP set, and the bits without a meaning are not looked at.
-  for (const first of ['6a', '63', '6b']) {
+  // In MQTT 3.1 a PUBREL that is sent again has DUP set, and nothing hangs on its flags.
+  for (const first of ['6a', '63', '60', '6f']) {
     yield {
       name: `PUBREL v3.1 with first byte ${first}`,
       version: ProtocolVersion.v31,

@@ -140,7 +140,6 @@ const acks: readonly MalformedCase[] = [
   refused311('v3.1.1 section 3.4 refuses PUBACK of three bytes', '40 03 0001 00'),
   refused311('v3.1.1 section 3.4 refuses PUBACK of one byte', '40 01 00'),
   refused311('v3.1.1 section 3.4 refuses PUBACK of packet identifier 0', '40 02 0000', 0x82),
-  { name: 'v3.1 refuses PUBREL at QoS 0', version: v31, sender: 'client', hex: '60 02 0001', reasonCode: 0x81 },
 ];
 
 export const malformedPublishes: readonly MalformedCase[] = [...publish, ...acks];

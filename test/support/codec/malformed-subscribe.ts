@@ -85,13 +85,6 @@ const subscribe: readonly MalformedCase[] = [
     hex: '82 06 0001 0001 "a" 03',
     reasonCode: 0x81,
   },
-  {
-    name: 'v3.1 refuses SUBSCRIBE at QoS 0',
-    version: v31,
-    sender: 'client',
-    hex: '80 06 0001 0001 "a" 00',
-    reasonCode: 0x81,
-  },
 ];
 
 const unsubscribe: readonly MalformedCase[] = [

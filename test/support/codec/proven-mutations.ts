@@ -62,7 +62,7 @@ function* wrongFlags(layout: Layout): Iterable<Broken> {
       const qos = (flags >> 1) & 3;
       if (qos === 3 || (flags >= 8 && qos === 0)) yield [`flags ${flags}`, broken, 0x81];
     } else if (layout.version === ProtocolVersion.v31) {
-      yield [`flags ${flags}`, broken, right === 0 || ((flags >> 1) & 3) === 1 ? 0 : 0x81];
+      yield [`flags ${flags}`, broken, 0];
     } else yield [`flags ${flags}`, broken, 0x81];
   }
 }

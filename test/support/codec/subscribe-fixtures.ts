@@ -34,6 +34,13 @@ function* subscribeFixtures(): Iterable<Fixture> {
   }
   yield fixture(v31, 'SUBSCRIBE sent again', '8a 06 0001 0001 "a" 00', subscribe({}), '82 06 0001 0001 "a" 00');
   yield fixture(
+    v31,
+    'SUBSCRIBE whose fixed header says QoS 0',
+    '80 06 0001 0001 "a" 00',
+    subscribe({}),
+    '82 06 0001 0001 "a" 00',
+  );
+  yield fixture(
     v311,
     'SUBSCRIBE to a shared filter',
     '82 0f 0001 000a "$share/g/a" 00',
