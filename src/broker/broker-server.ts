@@ -1,7 +1,6 @@
 import { hostname } from 'node:os';
 import { AnonymousAccess } from '../auth/access-control.ts';
 import { type Config, defaultListenerConfig, type ListenerConfig } from '../config/config.ts';
-import { ReasonCode } from '../protocol/reason-code.ts';
 import { systemClock } from '../session/clock.ts';
 import type { ByteSocket } from '../transport/byte-connection.ts';
 import { type OpenListener, openListener, type SocketHandler, type TlsInfo } from '../transport/listener.ts';
@@ -166,6 +165,7 @@ class BrokerSocketHandler implements SocketHandler<ClientConnection> {
   }
 
   onTlsError(connection: ClientConnection, cause: string): void {
+    if (connection.state === ConnectionState.ended) return; // our own end broke the handshake
     if (cause.includes(NO_CLIENT_CERTIFICATE)) return this.rejectCertificate(connection, null);
     const { log, counters } = this.broker;
     // Of a client that was connected the close is counted as any other loss.
@@ -200,12 +200,7 @@ class BrokerSocketHandler implements SocketHandler<ClientConnection> {
     connection.onClosed();
   }
 
-  /** One connection pays for a defect of ours, and the log says where it is. */
   onCrash(connection: ClientConnection, error: unknown): void {
-    const { broker } = this;
-    broker.reading = null;
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    broker.log.log(LogLevel.error, `Error: internal error on client ${connection.label}: ${detail}`);
-    connection.fail(ReasonCode.unspecifiedError, 'internal error');
+    this.broker.onInternalError(connection, error);
   }
 }

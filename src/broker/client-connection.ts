@@ -11,12 +11,13 @@ import type { Delivery } from '../session/delivery.ts';
 import { DropReason, type SessionLink } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
 import type { WheelItem } from '../session/timer-wheel.ts';
+import { Backlog } from '../transport/backlog.ts';
 import { ByteConnection, type ByteSocket, FIRST_CONNECTION_FLAG } from '../transport/byte-connection.ts';
 import type { OutputLoop } from '../transport/output-loop.ts';
 import type { LayerHost } from '../transport/inbound-layers.ts';
 import type { ProxyHeader } from '../transport/proxy-protocol.ts';
 import type { Broker } from './broker.ts';
-import type { Congestion } from './congestion.ts';
+import { ACK_PROGRESS, type Congestion } from './congestion.ts';
 import { handleConnect } from './handle-connect.ts';
 import { handlePublish, handlePubrel } from './handle-publish.ts';
 import { handleSubscribe, handleUnsubscribe } from './handle-subscribe.ts';
@@ -56,6 +57,8 @@ class ConnectionExtras {
   wantsProblemInformation = true;
   congestion: Congestion | null = null;
   pausedBy = 0;
+  /** Bytes read but not handled yet, while paused. */
+  held: Backlog | null = null;
   /** Bytes of answers that wait behind frames the client does not read; -1: too many, its packets are not read. */
   unreadAnswers = 0;
   isBridge = false;
@@ -283,8 +286,21 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
       packetId = packet.packetId;
       reasonCode = packet.reasonCode;
     }
-    if (this.congestion !== null) this.congestion.progress++;
+    const { congestion } = this;
+    if (congestion !== null) congestion.progress += ACK_PROGRESS;
     if (type === PacketType.pubrel) return handlePubrel(broker, this, packetId);
+    this.handleOwnAck(type, packetId, reasonCode, session);
+    if (congestion !== null) broker.congestionControl.onProgress(this);
+  }
+
+  /** An acknowledgement of what the broker sent. */
+  private handleOwnAck(
+    type: typeof PacketType.puback | typeof PacketType.pubrec | typeof PacketType.pubcomp,
+    packetId: number,
+    reasonCode: number,
+    session: Session,
+  ): void {
+    const { broker } = this;
     const { outgoing } = session;
     switch (type) {
       case PacketType.puback:
@@ -386,6 +402,12 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     if (own.unreadAnswers <= this.broker.options.maxOutgoingBytes) return;
     own.unreadAnswers = -1;
     this.pauseReading();
+  }
+
+  /** Answers of a layer, such as a WebSocket Pong, are answers too. */
+  override writeRaw(bytes: Uint8Array): void {
+    this.countAnswer(bytes.length);
+    super.writeRaw(bytes);
   }
 
   sendPublish(delivery: Delivery, dup: boolean): boolean {
@@ -531,15 +553,39 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     return this.backlog !== null && this.backlog.bytes > this.broker.options.maxOutgoingBytes;
   }
 
+  /** Takes no more packets, not even those of the chunk at hand, until as many `resumeReading` follow. */
   pauseReading(): void {
-    if (this.own.pausedBy++ === 0) this.socket?.pause();
+    if (this.own.pausedBy++ > 0) return;
+    this.isPaused = true;
+    this.socket?.pause();
   }
 
   resumeReading(): void {
     const { own } = this;
     if (own.pausedBy === 0 || --own.pausedBy > 0) return;
+    this.broker.scheduleResume(this);
+  }
+
+  protected override holdBytes(chunk: Uint8Array, start: number, end: number): void {
+    const { own } = this;
+    own.held ??= new Backlog();
+    own.held.append(chunk, start, end);
+  }
+
+  /** Goes on after a pause: first with what was held, then with the socket. */
+  continueReading(): void {
+    const { own } = this;
+    if (own.pausedBy > 0 || !this.isPaused || !this.isOpen) return;
+    this.isPaused = false;
     this.lastSeen = this.broker.second;
-    this.socket?.resume();
+    const { held } = own;
+    own.held = null;
+    while (held !== null && held.bytes > 0) {
+      const { block, blockStart, blockEnd } = held;
+      held.consume(blockEnd - blockStart);
+      this.push(block, blockStart, blockEnd);
+    }
+    if (!this.isPaused) this.socket?.resume();
   }
 
   protected handleFramingError(error: ProtocolError): void {
@@ -601,17 +647,13 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   onClosed(): void {
     const { broker } = this;
     if (this.socket === null) return;
-    if (this.state === ConnectionState.connected) {
-      broker.counters.close('connection lost');
-      if (broker.log.level >= LogLevel.notice) {
-        broker.log.log(LogLevel.notice, `Client ${this.label} closed its connection.`);
-      }
-    }
     const wasConnected = this.state === ConnectionState.connected;
+    if (wasConnected) this.countLoss();
     this.state = ConnectionState.ended;
     broker.connectionWheel.cancel(this);
     broker.congestionControl.onClosed(this);
     this.release();
+    if (this.extras !== null) this.extras.held = null;
     broker.onConnectionClosed(this);
     if (wasConnected) broker.detach(this);
   }
@@ -652,10 +694,17 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   }
 
   onPeerClosed(): void {
-    if (this.state === ConnectionState.connected && this.broker.log.level >= LogLevel.notice) {
-      this.broker.log.log(LogLevel.notice, `Client ${this.label} closed its connection.`);
-    }
+    if (this.state === ConnectionState.connected) this.countLoss();
     this.end();
+  }
+
+  /** The client went away without DISCONNECT. */
+  private countLoss(): void {
+    const { broker } = this;
+    broker.counters.close('connection lost');
+    if (broker.log.level >= LogLevel.notice) {
+      broker.log.log(LogLevel.notice, `Client ${this.label} closed its connection.`);
+    }
   }
 
   countDrop(reason: DropReason): void {
@@ -664,7 +713,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 }
 
 /** IPv4 addresses reach a socket of both families as ::ffff:a.b.c.d; a unix socket has none. */
-function plainAddress(address: string | undefined): string {
+export function plainAddress(address: string | undefined): string {
   if (address === undefined) return 'local';
   return address.startsWith('::ffff:') ? address.slice(7) : address;
 }

@@ -1,36 +1,40 @@
 import type { ClientConnection } from './client-connection.ts';
 import type { Counters } from './counters.ts';
+import type { OutgoingFlow, QueueLimits } from '../session/outgoing-flow.ts';
 
 /** Unsent bytes of a receiver above which its producers are held back. */
 const HIGH_WATER = 1024 * 1024;
 const LOW_WATER = HIGH_WATER / 2;
 const CHECK_MS = 100;
-/** What a receiver must take between two checks to hold producers back: 64 KiB, or 256 acknowledgements. */
+/** What a receiver must take between two checks to hold producers back: 64 KiB, or 32 acknowledgements. */
 const LEAST_PROGRESS = 256;
+export const ACK_PROGRESS = LEAST_PROGRESS / 32;
 
-/** A receiver with more unsent bytes than the high-water mark. */
+/** A receiver with more unsent bytes than the high-water mark, or with its queue of QoS 1 and 2 messages half full. */
 export class Congestion {
   /** Producers whose reads wait for it. */
   readonly waiting: ClientConnection[] = [];
   /** It stopped reading: nobody waits for it any more, and what it can't take is dropped. */
   isStalled = false;
-  /** 256-byte units and acknowledgements that went through since the last check. */
+  /** 256-byte units, and acknowledgements as `ACK_PROGRESS` of them, that went through since the last check. */
   progress = 0;
 }
 
 /**
  * Back pressure from receivers to producers. A receiver that reads, but slower than its producers send, makes them
- * wait, so that a burst arrives whole; one that takes less than some 640 KiB/s while it is behind is stalled: from then
- * on its messages are dropped and counted, and nobody waits for it. A stopped reader so costs its producers at most
- * one check interval.
+ * wait, so that a burst arrives whole; one that takes less than some 640 KiB/s, or acknowledges fewer than 320 messages
+ * a second, while it is behind is stalled: from then on what its limits do not hold is dropped and counted, and nobody
+ * waits for it. A stopped reader so costs its producers at most one check interval.
  */
 export class CongestionControl {
   private readonly congested = new Set<ClientConnection>();
   private readonly counters: Counters;
+  private readonly limits: QueueLimits;
   private timer: ReturnType<typeof setInterval> | null = null;
 
-  constructor(counters: Counters) {
+  constructor(counters: Counters, limits: QueueLimits) {
     this.counters = counters;
+    this.limits = limits;
   }
 
   get size(): number {
@@ -38,7 +42,24 @@ export class CongestionControl {
   }
 
   onBlocked(connection: ClientConnection): void {
-    if (connection.congestion !== null || connection.backlogBytes < HIGH_WATER) return;
+    if (connection.congestion === null && connection.backlogBytes >= HIGH_WATER) this.begin(connection);
+  }
+
+  /** A QoS 1 or 2 message was queued for the connection's session. */
+  onQueued(connection: ClientConnection, flow: OutgoingFlow): void {
+    if (connection.congestion === null && this.queueFill(flow) > 0.5) this.begin(connection);
+  }
+
+  /** How full the queue behind the window is, 0 to 1. */
+  private queueFill(flow: OutgoingFlow | null): number {
+    if (flow === null) return 0;
+    const { maxQueuedMessages, maxQueuedBytes } = this.limits;
+    const messages = maxQueuedMessages === 0 ? 0 : flow.queue.length / maxQueuedMessages;
+    const bytes = maxQueuedBytes === 0 ? 0 : flow.queuedBytes / maxQueuedBytes;
+    return Math.max(messages, bytes);
+  }
+
+  private begin(connection: ClientConnection): void {
     connection.congestion = new Congestion();
     this.congested.add(connection);
     this.timer ??= setInterval(() => this.check(), CHECK_MS);
@@ -54,12 +75,14 @@ export class CongestionControl {
     producer.pauseReading();
   }
 
+  /** Bytes or acknowledgements of a congested connection went through. */
   onProgress(connection: ClientConnection): void {
-    if (connection.backlogBytes <= LOW_WATER) this.release(connection);
+    if (connection.backlogBytes > LOW_WATER) return;
+    if (this.queueFill(connection.session?.outgoing ?? null) <= 0.25) this.release(connection);
   }
 
   onDrained(connection: ClientConnection): void {
-    if (connection.congestion !== null) this.release(connection);
+    if (connection.congestion !== null) this.onProgress(connection);
   }
 
   onClosed(connection: ClientConnection): void {

@@ -10,6 +10,8 @@ import type { IncomingMessage } from './incoming.ts';
 
 /** Layouts of a QoS 0 frame that receivers share: bit 0 is MQTT 5, bit 1 is RETAIN. */
 const LAYOUTS = 4;
+/** Most receivers of a message of which each may hold its producer back. */
+const HOLDING_RECEIVERS = 16;
 
 /**
  * Takes a message to everyone who wants it. Nothing is allocated per receiver at QoS 0. One object serves the broker;
@@ -22,6 +24,8 @@ export class Router {
   private readonly frameEnd = new Int32Array(LAYOUTS);
   private readonly frameLength = new Int32Array(LAYOUTS);
   private readonly framePayload: boolean[] = new Array<boolean>(LAYOUTS).fill(false);
+  /** How many subscriptions get the message at hand. */
+  private receiverCount = 0;
   private receivers: Subscription<Session>[] = [];
   private receiverQoS: number[] = [];
 
@@ -36,6 +40,7 @@ export class Router {
     this.forgetFrames();
     if (entries.length === 1) {
       const entry = entries[0]!;
+      this.receiverCount = entry.count;
       const { only, list } = entry;
       if (only !== null) this.deliver(incoming, only, only.qos);
       // A receiver that turns out to be gone may leave the list during the walk: backwards, none is skipped.
@@ -64,6 +69,7 @@ export class Router {
       if (only !== null) addReceiver(receivers, receiverQoS, only);
       else if (list !== null) for (const subscription of list) addReceiver(receivers, receiverQoS, subscription);
     }
+    this.receiverCount = receivers.length;
     for (let i = 0; i < receivers.length; i++) this.deliver(incoming, receivers[i]!, receiverQoS[i]!);
     for (const entry of entries) if (entry.groups !== null) this.routeShared(incoming, entry);
     receivers.length = 0;
@@ -98,8 +104,19 @@ export class Router {
     const shared = subscription.group === null ? null : subscription;
     const delivery = new Delivery(incoming.message(), qos as 1 | 2, retain, subscription.identifier, shared);
     session.deliver(delivery, broker.options, broker);
-    if (link !== null && link.congestion !== null) broker.congestionControl.hold(broker.reading, link);
+    if (link !== null) {
+      const outgoing = session.outgoing!;
+      if (outgoing.queue.length > 0) broker.congestionControl.onQueued(link, outgoing);
+      this.holdProducer(link);
+    }
     this.flushIfFull();
+  }
+
+  /** One receiver of few may slow its producer down; one of many must not slow the others. */
+  private holdProducer(link: ClientConnection): void {
+    if (link.congestion !== null && this.receiverCount <= HOLDING_RECEIVERS) {
+      this.broker.congestionControl.hold(this.broker.reading, link);
+    }
   }
 
   /** Frames made for one receiver each add up in a large fan-out. */
@@ -111,7 +128,7 @@ export class Router {
   }
 
   private sendQoS0(incoming: IncomingMessage, link: ClientConnection, retain: boolean, identifier: number): void {
-    if (link.congestion !== null) this.broker.congestionControl.hold(this.broker.reading, link);
+    this.holdProducer(link);
     const { counters } = this.broker;
     if (link.isOverflowing) return counters.drop(DropReason.slowReader);
     const isV5 = link.protocolVersion === ProtocolVersion.v5;

@@ -11,7 +11,7 @@ export interface Health {
 }
 
 export function checkHealth(broker: Broker, lag: LoopLag): Health {
-  if (broker['isStopping']) return { isHealthy: false, reason: 'the broker is stopping' };
+  if (broker.isStopping) return { isHealthy: false, reason: 'the broker is stopping' };
   const { meanSeconds } = lag;
   if (meanSeconds > LAG_LIMIT_SECONDS) {
     return {

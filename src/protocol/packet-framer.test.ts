@@ -45,6 +45,32 @@ class PlainFramer extends PacketFramer {
   stop(): void {
     this.framingStopped = true;
   }
+
+  get missing(): number {
+    return this.missingBytes;
+  }
+}
+
+/** Holds what comes while it is paused, as a connection does that waits for a decision about its client. */
+class PausingFramer extends PlainFramer {
+  readonly held: Uint8Array[] = [];
+
+  protected override holdBytes(chunk: Uint8Array, start: number, end: number): void {
+    this.held.push(chunk.slice(start, end));
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    for (const bytes of this.held.splice(0)) this.push(bytes, 0, bytes.length);
+  }
+
+  get isWaiting(): boolean {
+    return this.isPaused;
+  }
 }
 
 /** The buffer of an incomplete packet. */
@@ -186,6 +212,75 @@ describe('PacketFramer', () => {
       { numRuns: 500 },
     );
   });
+});
+
+describe('a paused framer', () => {
+  test('holds the rest of the chunk and what comes after it, in order, and goes on where it was', () => {
+    const framer = new PausingFramer();
+    const seen: string[] = [];
+    framer.onPacket = ({ firstByte, bytes, start, end }) => {
+      seen.push(`${firstByte.toString(16)} ${bytes.slice(start, end).toHex()}`);
+      if (firstByte === 0x10) framer.pause();
+    };
+    framer.give('30 01 aa 10 00 30 01 bb 30');
+    expect(framer.isWaiting).toBe(true);
+    framer.give('01');
+    framer.give('cc 30 01 dd');
+    expect(seen).toEqual(['30 aa', '10 ']);
+    expect(concatBytes(framer.held).toHex()).toBe('3001bb3001cc3001dd');
+    framer.resume();
+    expect(framer.isWaiting).toBe(false);
+    expect(seen).toEqual(['30 aa', '10 ', '30 bb', '30 cc', '30 dd']);
+    expect(framer.held).toEqual([]);
+  });
+
+  test('holds what follows a packet that came in pieces, and can pause again', () => {
+    const framer = new PausingFramer();
+    let packets = 0;
+    framer.onPacket = () => {
+      packets++;
+      framer.pause();
+    };
+    framer.give('c0');
+    framer.give('00 c0 00 c0 00');
+    expect(packets).toBe(1);
+    framer.resume();
+    expect(packets).toBe(2);
+    expect(concatBytes(framer.held).toHex()).toBe('c000');
+    framer.resume();
+    expect(packets).toBe(3);
+  });
+
+  test('holds nothing once it was stopped', () => {
+    const framer = new PausingFramer();
+    framer.onPacket = () => {
+      framer.pause();
+      framer.stop();
+    };
+    framer.give('c0 00 c0 00');
+    framer.give('c0 00');
+    expect(framer.held).toEqual([]);
+    expect(framer.handed.length).toBe(1);
+  });
+});
+
+test('what is missing of an incomplete packet is known with its length', () => {
+  const framer = new PlainFramer();
+  const steps: (readonly [string, number])[] = [
+    ['30', 0],
+    ['81', 0],
+    ['01', 129],
+    ['00 01 "a"', 126],
+    ['{78*125}', 1],
+    ['78', 0],
+    ['30 05 00', 4],
+    ['01 "abc"', 0],
+  ];
+  for (const [hex, missing] of steps) {
+    framer.give(hex);
+    expect(framer.missing, hex).toBe(missing);
+  }
+  expect(framer.handed.length).toBe(2);
 });
 
 describe('Remaining Length', () => {

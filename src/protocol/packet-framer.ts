@@ -7,7 +7,8 @@ import { ReasonCode } from './reason-code.ts';
 const FIRST_PIECE = 4_096;
 
 const STOPPED = 1;
-export const FIRST_FREE_FLAG = 2;
+const PAUSED = 2;
+export const FIRST_FREE_FLAG = 4;
 
 /** The bytes that came of a packet whose end has not. */
 class GatheredPacket {
@@ -45,7 +46,7 @@ export abstract class PacketFramer {
   protocolVersion: ProtocolVersion | 0 = 0;
   /** A packet that is not complete yet, or null. */
   private gathered: GatheredPacket | null = null;
-  /** Bit `STOPPED` is the framer's; subclasses have the bits from `FIRST_FREE_FLAG` on. */
+  /** Bits `STOPPED` and `PAUSED` are the framer's; subclasses have the bits from `FIRST_FREE_FLAG` on. */
   protected flags = 0;
 
   /**
@@ -56,18 +57,27 @@ export abstract class PacketFramer {
   protected abstract handlePacket(firstByte: number, bytes: Uint8Array, start: number, end: number): void;
   /** Most bytes a packet may have, fixed header included. */
   protected abstract maximumPacketLength(): number;
+  /** Keeps a copy of `chunk[start, end)`, which came while paused, to be pushed after `isPaused` is false again. */
+  protected holdBytes(_chunk: Uint8Array, _start: number, _end: number): void {
+    throw new Error('a framer that pauses must hold the bytes that come meanwhile');
+  }
   /** The stream can't be cut any further. */
   protected abstract handleFramingError(error: ProtocolError): void;
 
   /** Takes the next bytes of the stream, `chunk[start, end)`. */
   push(chunk: Uint8Array, start: number, end: number): void {
     if (this.framingStopped) return;
+    if ((this.flags & PAUSED) !== 0) return this.holdBytes(chunk, start, end);
     let at = start;
     if (this.gathered !== null) {
       at = this.gather(this.gathered, chunk, at, end);
       if (at < 0) return;
     }
-    while (at < end && (this.flags & STOPPED) === 0) {
+    while (at < end) {
+      if ((this.flags & (STOPPED | PAUSED)) !== 0) {
+        if (!this.framingStopped) this.holdBytes(chunk, at, end);
+        return;
+      }
       let length = -1;
       let body = at + 1;
       if (body < end) {
@@ -111,6 +121,15 @@ export abstract class PacketFramer {
     if (packet === null) return 0;
     const header = this.parseHeader(packet);
     return header <= 0 ? 0 : header + packet.remainingLength - packet.length;
+  }
+
+  /** True: packets wait, also those in the rest of the chunk at hand. */
+  protected get isPaused(): boolean {
+    return (this.flags & PAUSED) !== 0;
+  }
+
+  protected set isPaused(isPaused: boolean) {
+    this.flags = isPaused ? this.flags | PAUSED : this.flags & ~PAUSED;
   }
 
   /** True: no packet is handed out any more, even in the middle of a chunk. */

@@ -154,6 +154,7 @@ export abstract class ByteConnection extends PacketFramer {
       return;
     }
     const written = this.socket === null ? -1 : this.socket.write(bytes, start, end - start);
+    if (written > 0) this.loop.traffic.bytesSent += written;
     if (written === end - start || written < 0) return;
     this.backlog = new Backlog();
     this.backlog.append(bytes, start + written, end);
@@ -210,6 +211,7 @@ export abstract class ByteConnection extends PacketFramer {
       const length = backlog.blockEnd - start;
       const written = this.socket.write(backlog.block, start, length);
       if (written <= 0) return;
+      this.loop.traffic.bytesSent += written;
       backlog.consume(written);
       if (written < length) return;
     }

@@ -54,6 +54,9 @@ export class WebSocketLayer implements InboundLayer, WebSocketSink {
   private readonly host: LayerHost;
   private handshake: WebSocketHandshake | null;
   private readonly reader = new WebSocketFrameReader(MAX_FRAME_BYTES);
+  /** Of the Close frame that ends our side. */
+  private closeCode: number = WebSocketCloseCode.normal;
+  /** No frame may follow: the Close frame is out, or there never was a WebSocket. */
   private isClosed = false;
 
   constructor(host: LayerHost, options: WebSocketHandshakeOptions) {
@@ -89,24 +92,19 @@ export class WebSocketLayer implements InboundLayer, WebSocketSink {
   onPong(): void {}
 
   onClose(code: number): void {
-    this.close(code === WebSocketCloseCode.noStatus ? WebSocketCloseCode.normal : code);
+    this.closeCode = code === WebSocketCloseCode.noStatus ? WebSocketCloseCode.normal : code;
     this.host.onPeerClosed();
   }
 
+  /** A DISCONNECT of the host goes ahead of the Close frame: nothing may follow that (RFC 6455 section 5.5.1). */
   onProtocolError(closeCode: WebSocketCloseCode, cause: string): void {
-    this.close(closeCode);
+    this.closeCode = closeCode;
     this.host.onLayerError(`WebSocket: ${cause}`);
-  }
-
-  private close(code: number): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    this.host.writeRaw(encodeCloseFrame(code));
   }
 
   closingBytes(): Uint8Array | null {
     if (this.isClosed || this.handshake !== null) return null;
     this.isClosed = true;
-    return encodeCloseFrame(WebSocketCloseCode.normal);
+    return encodeCloseFrame(this.closeCode);
   }
 }

@@ -186,12 +186,7 @@ function bunHandler<C>(config: ListenerConfig, handler: SocketHandler<C>): Bun.S
     },
     data(socket, chunk) {
       const connection = socket.data;
-      if (connection === null) return;
-      try {
-        handler.onData(connection, chunk);
-      } catch (error) {
-        handler.onCrash(connection, error);
-      }
+      if (connection !== null) handler.onData(connection, chunk);
     },
     drain(socket) {
       const connection = socket.data;
@@ -214,7 +209,9 @@ function bunHandler<C>(config: ListenerConfig, handler: SocketHandler<C>): Bun.S
     },
     error(socket, error) {
       const connection = socket.data;
-      if (connection !== null && config.certfile !== null) handler.onTlsError(connection, errorText(error));
+      if (connection === null) return;
+      if (config.certfile === null) handler.onCrash(connection, error);
+      else handler.onTlsError(connection, errorText(error));
     },
   };
   if (config.certfile === null) return shared;
@@ -222,7 +219,9 @@ function bunHandler<C>(config: ListenerConfig, handler: SocketHandler<C>): Bun.S
     const connection = socket.data;
     if (connection === null) return;
     if (!success) {
-      handler.onTlsError(connection, error === null ? 'handshake failed' : errorText(error));
+      if (error === null || !isNetworkError(error)) {
+        handler.onTlsError(connection, error === null ? 'handshake failed' : errorText(error));
+      }
       socket.terminate();
       return;
     }
@@ -317,6 +316,7 @@ class NodeByteSocket implements ByteSocket {
  */
 function serveNodeSockets<C>(config: ListenerConfig, server: Server, handler: SocketHandler<C>): void {
   const connections = new WeakMap<Socket, C>();
+  const secure = new WeakSet<Socket>();
   server.on('connection', (socket: Socket) => {
     const connection = handler.onOpen(new NodeByteSocket(socket as TLSSocket));
     if (connection === null) return void socket.destroy();
@@ -329,26 +329,36 @@ function serveNodeSockets<C>(config: ListenerConfig, server: Server, handler: So
       }
     };
     socket.setNoDelay(config.setTcpNodelay);
-    socket.on('data', (chunk: Uint8Array) => guard(() => handler.onData(connection, chunk)));
+    socket.on('data', (chunk: Uint8Array) => handler.onData(connection, chunk));
     socket.on('drain', () => guard(() => handler.onDrain(connection)));
     socket.on('close', () => guard(() => handler.onClose(connection)));
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      const isNetwork = error.code === 'ECONNRESET' || error.code === 'EPIPE';
-      if (!isNetwork) handler.onTlsError(connection, errorText(error));
+    // What fails before the handshake is over comes as `tlsClientError` too.
+    socket.on('error', (error) => {
+      if (secure.has(socket) && !isNetworkError(error)) handler.onTlsError(connection, errorText(error));
     });
   });
   server.on('secureConnection', (socket) => {
     const connection = connections.get(socket);
-    if (connection !== undefined) handler.onSecure(connection, nodeTlsInfo(config, socket));
+    if (connection === undefined) return;
+    secure.add(socket);
+    handler.onSecure(connection, nodeTlsInfo(config, socket, null));
   });
-  server.on('tlsClientError', (error, socket) => {
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     const connection = connections.get(socket);
-    if (connection !== undefined) handler.onTlsError(connection, errorText(error));
+    const rejection = socket.authorizationError as Error | string | null | undefined;
+    if (connection === undefined || isNetworkError(error)) return void socket.destroy();
+    if (rejection != null) handler.onSecure(connection, nodeTlsInfo(config, socket, String(rejection)));
+    else handler.onTlsError(connection, errorText(error));
     socket.destroy();
   });
 }
 
-function nodeTlsInfo(config: ListenerConfig, socket: TLSSocket): TlsInfo {
+/** The connection broke, which its close tells anyway. */
+function isNetworkError(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNRESET' || error.code === 'EPIPE';
+}
+
+function nodeTlsInfo(config: ListenerConfig, socket: TLSSocket, error: string | null): TlsInfo {
   const certificate = config.requireCertificate ? socket.getPeerCertificate() : null;
   const isVerified = certificate !== null && Object.keys(certificate).length > 0 && socket.authorized;
   const cipher = socket.getCipher();
@@ -358,7 +368,7 @@ function nodeTlsInfo(config: ListenerConfig, socket: TLSSocket): TlsInfo {
     cipher: cipher.name,
     commonName: isVerified ? ((Array.isArray(name) ? name[0] : name) ?? null) : null,
     isVerified,
-    error: null,
+    error,
     serverName: (socket as TLSSocket & { servername?: string }).servername ?? null,
   };
 }

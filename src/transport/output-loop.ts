@@ -21,6 +21,8 @@ export class OutputLoop {
   /** Where connections put several frames together for one write. */
   readonly scratch = new Uint8Array(SCRATCH_BYTES);
   private readonly base = this.arena;
+  /** Where bytes that sockets took are counted. */
+  readonly traffic: { bytesSent: number };
   private readonly dirty: Flushable[] = [];
   private scheduled = false;
   private flushing = false;
@@ -29,6 +31,10 @@ export class OutputLoop {
     this.scheduled = false;
     this.flushAll();
   };
+
+  constructor(traffic: { bytesSent: number } = { bytesSent: 0 }) {
+    this.traffic = traffic;
+  }
 
   /** Makes room for a frame of `bytes` bytes at `arena[offset]`; the caller moves `offset` on. */
   reserve(bytes: number): void {

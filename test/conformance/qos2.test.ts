@@ -178,7 +178,7 @@ test('v5 [MQTT-4.3.3-7] a message whose PUBLISH was sent does not expire', () =>
   const { t, subscriber, publisher, resume } = pair();
   publishWhole(publisher, 'a', 'x', 2, { properties: { messageExpiryInterval: 1 } });
   expect(payloads(subscriber)).toEqual(['x']);
-  subscriber.socket.isClosed = true;
+  subscriber.drop();
   t.advance(3_000);
   const back = resume(subscriber);
   expect(back.expect(PacketType.publish)).toMatchObject({ dup: true, packetId: 1, qos: 2 });

@@ -20,7 +20,9 @@ class Framer extends PacketFramer {
     this.onPacket = onPacket;
   }
   protected handlePacket(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
-    this.onPacket(decodePacket(firstByte, bytes.slice(start, end), 0, end - start, this.protocolVersion || 4, 'server'));
+    this.onPacket(
+      decodePacket(firstByte, bytes.slice(start, end), 0, end - start, this.protocolVersion || 4, 'server'),
+    );
   }
   protected maximumPacketLength(): number {
     return 0xffff_ffff;
@@ -49,6 +51,8 @@ export class WireClient {
   isClosed = false;
   private socket: Bun.Socket<undefined> | null = null;
   private readonly framer: Framer;
+  private isRaw = false;
+  private readonly chunks: Uint8Array[] = [];
   private unsent: Uint8Array[] = [];
   private wakers: (() => void)[] = [];
   private nextPacketId = 1;
@@ -70,6 +74,7 @@ export class WireClient {
         if (success) opened.resolve();
         else opened.reject(error ?? new Error('handshake failed'));
       },
+      binaryType: 'uint8array',
       data: (_socket, chunk) => client.onData(chunk),
       drain: () => client.flush(),
       end: () => client.onEnd(false),
@@ -102,10 +107,22 @@ export class WireClient {
     return (await this.next(PacketType.connack)) as ConnackPacket;
   }
 
+  /** What comes is no MQTT: it is kept in `bytes`. */
+  raw(): this {
+    this.isRaw = true;
+    return this;
+  }
+
   private onData(chunk: Uint8Array): void {
     this.bytesReceived += chunk.length;
-    this.framer.push(chunk, 0, chunk.length);
+    if (this.isRaw) this.chunks.push(chunk.slice());
+    else this.framer.push(chunk, 0, chunk.length);
     this.wake();
+  }
+
+  /** All that came since `raw`. */
+  get bytes(): Uint8Array {
+    return Buffer.concat(this.chunks);
   }
 
   private onEnd(isClosed: boolean): void {

@@ -1,0 +1,21 @@
+/** A command line that `martlet pub` or `sub` does not take. The texts are those of Mosquitto's clients. */
+export class ClientUsageError extends Error {
+  override readonly name = 'ClientUsageError';
+  /** Empty lines between the message and the hint at `--help`; Mosquitto's messages differ in it. */
+  readonly gap: 1 | 2;
+
+  constructor(message: string, gap: 1 | 2) {
+    super(message);
+    this.gap = gap;
+  }
+}
+
+/** C's `atoi`, which Mosquitto reads numbers with: leading digits count, anything else is 0. */
+export function leadingInteger(text: string): number {
+  return Number(/^\s*([+-]?\d+)/.exec(text)?.[1] ?? 0);
+}
+
+/** C's `atof`. */
+export function leadingNumber(text: string): number {
+  return Number(/^\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)/i.exec(text)?.[1] ?? 0);
+}
