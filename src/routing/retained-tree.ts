@@ -117,10 +117,15 @@ export class RetainedSearch<M> {
     return 0;
   }
 
-  /** `child` stands at `level`; a wildcard there does not match names that start with `$` (v5 [MQTT-4.7.2-1]). */
+  /**
+   * The filter level `level` is to match `child`. A filter that begins with a wildcard does not match names that begin
+   * with `$` (v5 [MQTT-4.7.2-1]); `#` stays at its filter level on the way down.
+   */
   private visit(child: RetainedNode<M>, level: number, found: M[]): number {
     const wanted = this.levels[level]!;
-    if (level === 0 && (wanted === '+' || wanted === '#') && child.level.startsWith('$')) return 0;
+    if (level === 0 && (wanted === '+' || wanted === '#') && child.parent!.parent === null && child.level[0] === '$') {
+      return 0;
+    }
     if (wanted === '#') {
       if (child.children !== null) this.steps.push({ node: child, level });
       return this.take(child, found);
