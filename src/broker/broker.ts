@@ -46,6 +46,8 @@ export class Broker implements FlowObserver {
   readonly sessions = new Map<string, Session>();
   /** Network connections now, with and without CONNECT. */
   connectionCount = 0;
+  /** Topics, payloads and properties of the retained messages. */
+  retainedBytes = 0;
   readonly output = new OutputLoop(this.counters);
   readonly view = new PublishView();
   readonly incoming = new IncomingMessage();
@@ -149,10 +151,14 @@ export class Broker implements FlowObserver {
 
   /** A defect of ours: the log says where, and the one connection pays for it. */
   onInternalError(connection: ClientConnection, error: unknown): void {
+    this.reportFault(connection.label, error);
+    connection.fail(ReasonCode.unspecifiedError, 'internal error');
+  }
+
+  private reportFault(label: string, error: unknown): void {
     this.counters.internalErrors++;
     const where = error instanceof Error ? (error.stack ?? String(error)) : String(error);
-    this.log.log(LogLevel.error, `Internal error on ${connection.label}: ${where.replace(/\s*\n\s*/g, ' | ')}`);
-    connection.fail(ReasonCode.unspecifiedError, 'internal error');
+    this.log.log(LogLevel.error, `Internal error on ${label}: ${where.replace(/\s*\n\s*/g, ' | ')}`);
   }
 
   /** Lets a connection that was paused go on, in a turn of its own: not in the middle of another one's packets. */
@@ -171,10 +177,21 @@ export class Broker implements FlowObserver {
   route(incoming: IncomingMessage): void {
     if (incoming.retain) {
       const { name } = incoming.topic!;
-      if (incoming.payloadStart === incoming.payloadEnd) this.retained.delete(name);
-      else this.retained.set(name, incoming.message());
+      if (incoming.payloadStart === incoming.payloadEnd) this.unretain(name);
+      else this.retain(incoming.message());
     }
     this.router.route(incoming);
+  }
+
+  private retain(message: Message): void {
+    const old = this.retained.set(message.topic.name, message);
+    this.retainedBytes += message.size - (old === null ? 0 : old.size);
+  }
+
+  /** Forgets what is retained for a topic. */
+  unretain(topicName: string): void {
+    const old = this.retained.delete(topicName);
+    if (old !== null) this.retainedBytes -= old.size;
   }
 
   /** Publishes a message of the broker's own, or one that was kept. */
@@ -224,6 +241,7 @@ export class Broker implements FlowObserver {
     connection.session = session;
     connection.state = 1;
     this.counters.clientsConnected++;
+    this.counters.connects++;
     return { session, isPresent };
   }
 
@@ -283,7 +301,7 @@ export class Broker implements FlowObserver {
     session.will = null;
     if (will === null) return;
     const { message } = will;
-    if (!canPublishTo(this, { clientId: session.clientId, username: session.username, address: '' }, message.topic)) {
+    if (!this.mayPublishWill(session, message)) {
       this.counters.willsDenied++;
       if (this.log.level >= LogLevel.notice) {
         const what = `'${printable(message.topic.name)}', ... (${message.payload.length} bytes)`;
@@ -293,6 +311,17 @@ export class Broker implements FlowObserver {
     }
     this.counters.willsPublished++;
     this.publish(willMessage(will, this.wallMs()));
+  }
+
+  /** A check that fails is a no: the end of a session does not stop half-way. */
+  private mayPublishWill(session: Session, message: Message): boolean {
+    const { clientId, username } = session;
+    try {
+      return canPublishTo(this, { clientId, username, address: '' }, message.topic);
+    } catch (error) {
+      this.reportFault(printable(clientId), error);
+      return false;
+    }
   }
 
   /** Removes a session and all it holds; what it shared with others goes to them. */

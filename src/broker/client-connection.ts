@@ -395,6 +395,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
    * are left in its socket until it has read what waits.
    */
   private countAnswer(bytes: number): void {
+    this.broker.counters.controlSent++;
     if (this.backlog === null) return;
     const { own } = this;
     if (own.unreadAnswers < 0) return;

@@ -5,12 +5,16 @@ export class Counters {
   bytesReceived = 0;
   bytesSent = 0;
   packetsReceived = 0;
+  /** Packets sent that are no PUBLISH. */
+  controlSent = 0;
   publishReceived = 0;
   publishSent = 0;
   publishBytesReceived = 0;
   publishBytesSent = 0;
   connectionsAccepted = 0;
   connectionsRefused = 0;
+  /** CONNECT packets that were answered with success. */
+  connects = 0;
   clientsConnected = 0;
   sessionsTakenOver = 0;
   sessionsExpired = 0;

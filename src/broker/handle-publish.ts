@@ -100,7 +100,7 @@ export function handlePubrel(broker: Broker, connection: ClientConnection, packe
   if (message === null) return;
   if (message.isExpired(broker.wallMs())) {
     // v5 [MQTT-3.3.2-5]: its time ran out between PUBLISH and PUBREL. It replaced what was retained all the same.
-    if (message.retain) broker.retained.delete(message.topic.name);
+    if (message.retain) broker.unretain(message.topic.name);
     broker.counters.drop(DropReason.expired);
     return;
   }

@@ -103,7 +103,7 @@ export class RetainedSender {
   private send(connection: ClientConnection, subscription: Subscription<Session>, message: Message): void {
     const { broker } = this;
     if (message.isExpired(broker.wallMs())) {
-      broker.retained.delete(message.topic.name);
+      broker.unretain(message.topic.name);
       broker.counters.drop(DropReason.expired);
       return;
     }

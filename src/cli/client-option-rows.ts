@@ -63,10 +63,17 @@ export const clientOptionRows: readonly ClientOptionRow[] = [
     'all at once: mqtt(s)://[USER[:PASSWORD]@]HOST[:PORT]/TOPIC, or ws(s)://... for MQTT over WebSocket at /mqtt',
     applyUrl,
   ),
-  valued('--unix', both, 'PATH', 'no socket path specified', 'unix socket to connect to instead of a host', (o, value) => {
-    o.hostname = value;
-    o.port = 0;
-  }),
+  valued(
+    '--unix',
+    both,
+    'PATH',
+    'no socket path specified',
+    'unix socket to connect to instead of a host',
+    (o, value) => {
+      o.hostname = value;
+      o.port = 0;
+    },
+  ),
   // who
   valued('-i --id', both, 'ID', 'no id specified', 'client identifier', (o, value) => {
     if (o.clientIdPrefix !== null) throw bothIds();
@@ -139,10 +146,17 @@ export const clientOptionRows: readonly ClientOptionRow[] = [
     checkTopic(value, isValidTopicName, `Invalid publish topic '${value}', does it contain '+' or '#'?`);
     o.topics = [value];
   }),
-  valued('-t --topic', sub, 'FILTER', 'no topic specified', 'topic filter to subscribe to; may be repeated', (o, value) => {
-    checkTopic(value, isValidTopicFilter, `Invalid subscription topic '${value}', ${wildcards}`);
-    o.topics.push(value);
-  }),
+  valued(
+    '-t --topic',
+    sub,
+    'FILTER',
+    'no topic specified',
+    'topic filter to subscribe to; may be repeated',
+    (o, value) => {
+      checkTopic(value, isValidTopicFilter, `Invalid subscription topic '${value}', ${wildcards}`);
+      o.topics.push(value);
+    },
+  ),
   valued('-q --qos', both, 'QOS', 'no QoS specified', 'quality of service: 0 (default), 1 or 2', (o, value) => {
     const qos = leadingInteger(value);
     if (qos < 0 || qos > 2) throw new ClientUsageError(`Error: Invalid QoS given: ${qos}`, 1);
@@ -165,11 +179,18 @@ export const clientOptionRows: readonly ClientOptionRow[] = [
     if (count < 1) throw usage('--repeat argument must be >0.');
     o.repeat = count;
   }),
-  valued('--repeat-delay', pub, 'SECONDS', 'no time specified', 'pause between these; may be a fraction', (o, value) => {
-    const seconds = leadingNumber(value);
-    if (seconds < 0) throw usage('--repeat-delay argument must be >=0.0.');
-    o.repeatDelayMs = seconds * 1_000;
-  }),
+  valued(
+    '--repeat-delay',
+    pub,
+    'SECONDS',
+    'no time specified',
+    'pause between these; may be a fraction',
+    (o, value) => {
+      const seconds = leadingNumber(value);
+      if (seconds < 0) throw usage('--repeat-delay argument must be >=0.0.');
+      o.repeatDelayMs = seconds * 1_000;
+    },
+  ),
   valued(
     '-M --max-inflight',
     both,
@@ -186,9 +207,16 @@ export const clientOptionRows: readonly ClientOptionRow[] = [
   flag('-v --verbose', sub, 'print topic and message', (o) => {
     o.verbose = true;
   }),
-  valued('-F', sub, 'FORMAT', 'no format specified', 'print by a format: %t topic, %p payload, %j JSON, ...', (o, value) => {
-    o.format = parseMessageFormat(value);
-  }),
+  valued(
+    '-F',
+    sub,
+    'FORMAT',
+    'no format specified',
+    'print by a format: %t topic, %p payload, %j JSON, ...',
+    (o, value) => {
+      o.format = parseMessageFormat(value);
+    },
+  ),
   flag('-N', sub, 'print no end of line', (o) => {
     o.endOfLine = false;
   }),
@@ -207,10 +235,17 @@ export const clientOptionRows: readonly ClientOptionRow[] = [
   flag('--retain-as-published', sub, 'MQTT 5: the retain flag as the publisher set it', (o) => {
     o.retainAsPublished = true;
   }),
-  valued('-T --filter-out', sub, 'FILTER', 'no topic filter specified', 'print no messages of these topics', (o, value) => {
-    checkTopic(value, isValidTopicFilter, `Invalid filter topic '${value}', ${wildcards}`);
-    o.filterOut.push(value);
-  }),
+  valued(
+    '-T --filter-out',
+    sub,
+    'FILTER',
+    'no topic filter specified',
+    'print no messages of these topics',
+    (o, value) => {
+      checkTopic(value, isValidTopicFilter, `Invalid filter topic '${value}', ${wildcards}`);
+      o.filterOut.push(value);
+    },
+  ),
   valued(
     '--random-filter',
     sub,
@@ -312,7 +347,8 @@ const wildcards = "are all '+' and '#' wildcards correct?";
 
 /** An empty topic is let through, as Mosquitto does: it is refused when it is used. */
 function checkTopic(topic: string, isValid: (topic: string) => boolean, message: string): void {
-  if (topic !== '' && (!isValid(topic) || !isEncodableString(topic))) throw new ClientUsageError(`Error: ${message}`, 1);
+  if (topic !== '' && (!isValid(topic) || !isEncodableString(topic)))
+    throw new ClientUsageError(`Error: ${message}`, 1);
 }
 
 function setSource(options: ClientOptions, source: MessageSource): void {

@@ -79,9 +79,7 @@ export interface ClientOptions {
 const INFINITE_EXPIRY = 0xffff_ffff;
 
 export type ParsedCommand =
-  | { readonly kind: 'run'; readonly options: ClientOptions }
-  | { readonly kind: 'help' }
-  | { readonly kind: 'version' };
+  { readonly kind: 'run'; readonly options: ClientOptions } | { readonly kind: 'help' } | { readonly kind: 'version' };
 
 function defaultOptions(command: ClientCommand): ClientOptions {
   return {
@@ -187,7 +185,7 @@ function checkTogether(options: ClientOptions): void {
     throw new ClientUsageError('Error: You must specify a topic to subscribe to.', 1);
   }
   if (options.retainedOnly && options.noRetained) {
-    throw new ClientUsageError("\nError: Combining '-R' and '--retained-only' makes no sense.", 1);
+    throw new ClientUsageError("\nError: Combining '-R' and '--retained-only' makes no sense.", 0);
   }
   const hasProperties = Object.values(options.properties).some((properties) => properties !== null);
   if (hasProperties && options.protocolVersion !== ProtocolVersion.v5) {

@@ -1,10 +1,10 @@
 /** A command line that `martlet pub` or `sub` does not take. The texts are those of Mosquitto's clients. */
 export class ClientUsageError extends Error {
   override readonly name = 'ClientUsageError';
-  /** Empty lines between the message and the hint at `--help`; Mosquitto's messages differ in it. */
-  readonly gap: 1 | 2;
+  /** Line ends between the message and the hint at `--help`, less one; 0 for no hint. Mosquitto's messages differ in it. */
+  readonly gap: 0 | 1 | 2;
 
-  constructor(message: string, gap: 1 | 2) {
+  constructor(message: string, gap: 0 | 1 | 2) {
     super(message);
     this.gap = gap;
   }

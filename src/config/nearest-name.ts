@@ -11,10 +11,12 @@ export function nearestName(written: string, names: Iterable<string>): string | 
   const begun: string[] = [];
   for (const name of names) {
     const candidate = normalize(name);
-    const distance = editDistance(wanted, candidate);
-    if (distance < least) {
-      nearest = name;
-      least = distance;
+    if (Math.abs(wanted.length - candidate.length) < least) {
+      const distance = editDistance(wanted, candidate);
+      if (distance < least) {
+        nearest = name;
+        least = distance;
+      }
     }
     if (wanted.length >= 3 && candidate.startsWith(wanted)) begun.push(name);
   }

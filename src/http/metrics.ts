@@ -13,6 +13,7 @@ const COUNTER_METRICS: Record<CounterName, readonly [name: string, type: MetricT
   bytesReceived: ['martlet_network_received_bytes_total', 'counter', 'Bytes read from client sockets.'],
   bytesSent: ['martlet_network_sent_bytes_total', 'counter', 'Bytes written to client sockets.'],
   packetsReceived: ['martlet_packets_received_total', 'counter', 'MQTT packets of any type received from clients.'],
+  controlSent: ['martlet_control_packets_sent_total', 'counter', 'Packets sent to clients that are not PUBLISH.'],
   publishReceived: ['martlet_messages_received_total', 'counter', 'PUBLISH packets received from clients.'],
   publishSent: ['martlet_messages_sent_total', 'counter', 'PUBLISH packets sent to clients.'],
   publishBytesReceived: [
@@ -31,6 +32,7 @@ const COUNTER_METRICS: Record<CounterName, readonly [name: string, type: MetricT
     'counter',
     'Network connections refused because a connection limit was reached.',
   ],
+  connects: ['martlet_connects_total', 'counter', 'CONNECT packets accepted.'],
   clientsConnected: ['martlet_clients_connected', 'gauge', 'Clients that are connected, after a successful CONNECT.'],
   sessionsTakenOver: [
     'martlet_sessions_taken_over_total',

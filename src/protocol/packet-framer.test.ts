@@ -251,6 +251,16 @@ describe('a paused framer', () => {
     expect(packets).toBe(3);
   });
 
+  test('holds the end of a packet whose beginning it has', () => {
+    const framer = new PausingFramer();
+    framer.give('30 03 aa');
+    framer.pause();
+    framer.give('bb cc');
+    expect(framer.handed).toEqual([]);
+    framer.resume();
+    expect(framer.handed.map(({ bytes, start, end }) => bytes.slice(start, end).toHex())).toEqual(['aabbcc']);
+  });
+
   test('holds nothing once it was stopped', () => {
     const framer = new PausingFramer();
     framer.onPacket = () => {

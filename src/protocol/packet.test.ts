@@ -4,7 +4,8 @@ import { fixtures } from '../../test/support/codec/fixtures.ts';
 import { concatBytes, fromHex, toHex } from '../../test/support/codec/hex.ts';
 import { Random, seedFrom } from '../../test/support/codec/random.ts';
 import { RecordingFramer } from '../../test/support/codec/recording-framer.ts';
-import { decodePacket, encodePacket, type Packet } from './packet.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { decodePacket, encodePacket, type Packet, writePacket } from './packet.ts';
 import { PacketType, packetTypeName, type ProtocolVersion } from './packet-type.ts';
 
 /** What a connection knows before the packet: nothing before CONNECT. */
@@ -93,6 +94,19 @@ for (const [type, members] of Map.groupBy(fixtures, ({ packet }) => packet.type)
     });
   });
 }
+
+// A property length that was set near the end of the buffer made it grow and lose the properties behind it.
+test('packets are written the same wherever the memory of the writer ends', () => {
+  const small = fixtures.filter(({ hex }) => fromHex(hex).length <= 90);
+  for (const fixture of small) {
+    const expected = encodePacket(fixture.packet, fixture.version);
+    for (let size = 0; size <= expected.length + 9; size++) {
+      const writer = new ByteWriter(size);
+      writePacket(writer, fixture.packet, fixture.version);
+      expect(toHex(writer.packet()), `${fixture.name}, ${size}`).toBe(toHex(expected));
+    }
+  }
+});
 
 describe('a stream of all packets of one version and side', () => {
   const seed = seedFrom('MARTLET_FUZZ_SEED');

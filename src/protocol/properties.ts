@@ -1,5 +1,5 @@
 import type { ByteReader } from './byte-reader.ts';
-import { type ByteWriter, varintLength } from './byte-writer.ts';
+import { type ByteWriter, varintLength, writeVarint } from './byte-writer.ts';
 import { PacketType } from './packet-type.ts';
 import { ProtocolError } from './protocol-error.ts';
 import { ReasonCode } from './reason-code.ts';
@@ -326,10 +326,7 @@ export function encodeProperties(writer: ByteWriter, properties: Properties | nu
     writer.bytes.copyWithin(start + 1 + extra, start + 1, writer.offset);
     writer.offset += extra;
   }
-  const end = writer.offset;
-  writer.offset = start;
-  writer.varint(length);
-  writer.offset = end;
+  writeVarint(writer.bytes, start, length);
 }
 
 /** The properties alone, without the length that `encodeProperties` puts in front. */

@@ -40,12 +40,12 @@ test('random lines of known options and of anything', () => {
       survives(lines.join(end));
       survives(new TextEncoder().encode(lines.join(end)));
     }),
-    { numRuns: 3_000 },
+    { numRuns: 1_000 },
   );
 });
 
 test('random bytes', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 2_000 }), survives), { numRuns: 2_000 });
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 2_000 }), survives), { numRuns: 1_000 });
 });
 
 test.each([
