@@ -28,6 +28,8 @@ import { chooseMember, Router } from './router.ts';
 
 /** What MQTT 5 clients are told and held to where `max_packet_size` is not set: Mosquitto's default. */
 const DEFAULT_MAX_PACKET_SIZE = 2_000_000;
+/** From this many seconds between two ticks on, the process or the machine stood still. */
+const STALL_SECONDS = 3;
 /** Fixed header and the largest Remaining Length. */
 const LARGEST_PACKET = MAX_REMAINING_LENGTH + 5;
 
@@ -69,6 +71,7 @@ export class Broker implements FlowObserver {
   private readonly router: Router;
   private readonly absenceWheel: TimerWheel<Absence>;
   isStopping = false;
+  private isCatchingUp = false;
   private readonly resuming: ClientConnection[] = [];
 
   constructor(options: BrokerOptions, access: AccessControl, log: Logger, clock: Clock) {
@@ -99,8 +102,11 @@ export class Broker implements FlowObserver {
 
   /** Called about once a second: keep alive, timeouts, delayed wills, session expiry. */
   tick(): void {
+    const before = this.second;
     this.second = Math.floor(this.clock.monotonicMs() / 1_000);
-    this.connectionWheel.advance(this.second);
+    // After a stall, what clients sent meanwhile is still in their sockets: it is read before one of them counts as silent.
+    this.isCatchingUp = !this.isCatchingUp && this.second - before >= STALL_SECONDS;
+    if (!this.isCatchingUp) this.connectionWheel.advance(this.second);
     this.absenceWheel.advance(this.second);
   }
 

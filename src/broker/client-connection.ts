@@ -683,7 +683,7 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 
   onProxyHeader(header: ProxyHeader): void {
     if (header.sourceAddress !== null) {
-      this.setAddress(header.sourceAddress, header.sourcePort ?? 0);
+      this.setAddress(plainAddress(header.sourceAddress), header.sourcePort ?? 0);
     }
     if (header.tls !== null && header.tls.verified && this.listener.useIdentityAsUsername) {
       this.transportUsername = header.tls.commonName;

@@ -19,7 +19,7 @@ export interface CommandOutput {
 export interface CommandIo {
   readonly stdout: CommandOutput;
   readonly stderr: CommandOutput;
-  readonly stdin: () => AsyncIterable<Uint8Array>;
+  readonly stdin: () => ReadableStream<Uint8Array>;
   readonly pid: number;
   /** Calls back at SIGINT and SIGTERM until the result is called. */
   readonly onStopSignal: (callback: () => void) => () => void;

@@ -41,7 +41,8 @@ export interface ClientOptions {
   keepAlive: number;
   /** -x, in seconds; null where it was not given. */
   sessionExpiryInterval: number | null;
-  maximumInFlight: number;
+  /** Null: as many as is usual. */
+  maximumInFlight: number | null;
   topics: string[];
   qos: QoS;
   willTopic: string | null;
@@ -104,7 +105,7 @@ function defaultOptions(command: ClientCommand): ClientOptions {
     cleanStart: true,
     keepAlive: 60,
     sessionExpiryInterval: null,
-    maximumInFlight: 20,
+    maximumInFlight: null,
     topics: [],
     qos: 0,
     willTopic: null,

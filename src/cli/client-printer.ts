@@ -184,7 +184,9 @@ export class MessagePrinter {
   private printPayload(piece: Parameter, message: IncomingMessage): void {
     const { payloadStart, payloadLength, bytes } = message;
     const length = piece.width > 0 ? Math.min(payloadLength, piece.width) : payloadLength;
-    this.padded(piece, length, () => this.output.writeBytes(bytes, payloadStart, payloadStart + length));
+    this.padLeft(piece, length);
+    this.output.writeBytes(bytes, payloadStart, payloadStart + length);
+    this.padRight(piece, length);
   }
 
   /** Mosquitto halves the bytes that fit a width before it prints two digits of each; scripts may rely on the result. */
@@ -198,26 +200,26 @@ export class MessagePrinter {
       this.hex[2 * i] = digits[byte >> 4]!;
       this.hex[2 * i + 1] = digits[byte & 15]!;
     }
-    this.padded(piece, length * 2, () => this.output.writeBytes(this.hex, 0, length * 2));
+    this.padLeft(piece, length * 2);
+    this.output.writeBytes(this.hex, 0, length * 2);
+    this.padRight(piece, length * 2);
   }
 
-  private padded(piece: Parameter, length: number, print: () => void): void {
-    const missing = Math.max(0, piece.width - length);
-    if (!piece.leftAligned) this.output.write((piece.zeroPadded ? '0' : ' ').repeat(missing));
-    print();
-    if (piece.leftAligned) this.output.write(' '.repeat(missing));
+  private padLeft(piece: Parameter, length: number): void {
+    if (piece.leftAligned || piece.width <= length) return;
+    this.output.write((piece.zeroPadded ? '0' : ' ').repeat(piece.width - length));
+  }
+
+  private padRight(piece: Parameter, length: number): void {
+    if (piece.leftAligned && piece.width > length) this.output.write(' '.repeat(piece.width - length));
   }
 
   private printJsonOfJson(message: IncomingMessage): void {
     const payload = message.bytes.subarray(message.payloadStart, message.payloadEnd);
     if (payload.length === 0) return this.printJson(message, null);
-    try {
-      const text = strictUtf8.decode(payload);
-      JSON.parse(text);
-      this.printJson(message, text);
-    } catch {
-      this.reportError(`Error: Message payload is not valid JSON on topic ${message.topicName}.`);
-    }
+    const text = validJson(payload);
+    if (text !== null) this.printJson(message, text);
+    else this.reportError(`Error: Message payload is not valid JSON on topic ${message.topicName}.`);
   }
 
   /** @param payload JSON text to print as it is; null: the payload as a string */
@@ -276,5 +278,16 @@ export class MessagePrinter {
       }
     }
     writer.endObject();
+  }
+}
+
+/** The text of a payload that is JSON, or null. */
+function validJson(payload: Uint8Array): string | null {
+  try {
+    const text = strictUtf8.decode(payload);
+    JSON.parse(text);
+    return text;
+  } catch {
+    return null;
   }
 }

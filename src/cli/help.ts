@@ -12,8 +12,8 @@ export function configHelp(): string {
     return `${title}\n\n${narrowRows(rows)}`;
   });
   return [
-    'The configuration file has one option a line, its name first. # in the first column begins a comment.\n' +
-      'Options of a listener belong to the `listener` line above them. Defaults stand in brackets.'.replaceAll('`', ''),
+    'A configuration file has one option a line, its name first; # in the first column begins a comment.\n' +
+      "Options of a listener belong to the 'listener' above them. Defaults stand in brackets.",
     ...groups,
   ].join('\n\n');
 }

@@ -10,7 +10,7 @@ export interface BrokerOptions {
   maxQueuedMessages: number;
   /** Bytes queued behind the window of a session; 0: no limit. */
   maxQueuedBytes: number;
-  /** Seconds; a longer Keep Alive is shortened in MQTT 5 and refused before. */
+  /** Seconds; a longer Keep Alive, and none at all, is shortened in MQTT 5 and refused before. 0 and 65,535: no limit. */
   maxKeepalive: number;
   /** Bytes of a whole packet. Null: 2,000,000 for MQTT 5, which is told, and the standard's limit before. */
   maxPacketSize: number | null;

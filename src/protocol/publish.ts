@@ -63,8 +63,8 @@ export class PublishView implements PropertyVisitor {
   /**
    * Decodes the body `bytes[start, end)` of a PUBLISH whose first byte is `firstByte`.
    *
-   * @throws ProtocolError 0x81 for QoS 3, DUP at QoS 0 or a truncated body; 0x82 for packet id 0 or a response topic that
-   *   is no topic name; 0x94 for Topic Alias 0; and what `scanProperties` says
+   * @throws ProtocolError 0x81 for QoS 3, DUP at QoS 0 or a truncated body; 0x82 for packet id 0 or a response topic
+   *   that is no topic name; 0x94 for Topic Alias 0; and what `scanProperties` says
    */
   decode(firstByte: number, bytes: Uint8Array, start: number, end: number, version: number): void {
     const qos = (firstByte >> 1) & 3;
@@ -273,8 +273,8 @@ export function writePublishStart(
 /**
  * Decodes a PUBLISH into memory of its own: for clients and tests; the broker uses `PublishView`.
  *
- * @throws ProtocolError as `PublishView.decode`; 0x81 for a topic name that is not valid; 0x82 for none without an alias,
- *   or a Subscription Identifier from a client
+ * @throws ProtocolError as `PublishView.decode`; 0x81 for a topic name that is not valid; 0x82 for none without an
+ *   alias, or a Subscription Identifier from a client
  */
 export function decodePublish(
   firstByte: number,

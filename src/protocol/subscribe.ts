@@ -114,7 +114,7 @@ export function encodeSubscribe(writer: ByteWriter, packet: SubscribePacket, ver
   writer.endPacket();
 }
 
-/** @throws ProtocolError 0x81 malformed, ill-formed topic filters included; 0x82 packet identifier 0, no topic filter */
+/** @throws ProtocolError 0x81 malformed, ill-formed topic filters included; 0x82 packet identifier 0, no filter */
 export function decodeUnsubscribe(bytes: Uint8Array, start: number, end: number, version: number): UnsubscribePacket {
   const reader = new ByteReader(bytes, start, end);
   const packetId = readPacketId(reader);

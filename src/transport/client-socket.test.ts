@@ -221,6 +221,7 @@ describe('plain', () => {
     expect((await ended).text).toBe('hi');
     const missing = new Recorder();
     sockets.connect({ unix: join(folder, 'missing') }, missing);
+    expect(missing.events).toEqual([]);
     expect(await missing.closed.promise).toMatchObject({ failure: 'connect', systemCode: 'ENOENT' });
   });
 

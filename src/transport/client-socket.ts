@@ -103,8 +103,9 @@ export class ClientSockets {
           : Bun.connect({ ...common, unix: address.unix });
       opening.catch((error: unknown) => guard(client, () => client.onConnectError(error)));
     } catch (error) {
-      queueMicrotask(() => guard(client, () => client.onConnectError(error)));
+      client.onConnectError(error);
     }
+    client.started();
     return client;
   }
 
@@ -151,6 +152,8 @@ class ClientSocket implements ClientTransport {
   private readonly noDelay: boolean;
   /** Null before it is connected and once closed. */
   private socket: BunSocket | null = null;
+  /** `connect` has not returned: Bun tells of unix sockets at once, and handlers must not hear of it yet. */
+  private isStarting = true;
   /** The stream has ended, or `abort` forgot it: no handler is called any more. */
   private isOver = false;
   private isClosing = false;
@@ -290,7 +293,15 @@ class ClientSocket implements ClientTransport {
     this.socket?.end();
   }
 
+  started(): void {
+    this.isStarting = false;
+  }
+
   onOpen(socket: BunSocket): void {
+    if (this.isStarting) {
+      queueMicrotask(() => guard(this, () => this.onOpen(socket)));
+      return;
+    }
     if (this.isOver) {
       socket.terminate();
       return;
@@ -351,6 +362,10 @@ class ClientSocket implements ClientTransport {
   }
 
   onConnectError(error: unknown): void {
+    if (this.isStarting) {
+      queueMicrotask(() => guard(this, () => this.onConnectError(error)));
+      return;
+    }
     const code = systemCode(error);
     const message = error instanceof Error ? error.message : String(error);
     let failure: TransportFailure = TransportFailure.connect;

@@ -39,6 +39,13 @@ function holdsOne(pid: string, inodes: ReadonlySet<string>): boolean {
   return false;
 }
 
+/** The most likely holder is a broker that was started before, whose file name is only that of its runtime. */
+function programName(pid: string): string {
+  const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  if (words.some((word) => word.endsWith('/src/cli/main.ts'))) return 'martlet';
+  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+}
+
 /**
  * The program that listens on a TCP port of this machine, such as `mosquitto (process 312)`; null where that can't be
  * known: not on Linux, or a process of another user.
@@ -49,7 +56,7 @@ export function describePortHolder(port: number): string | null {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     if (!holdsOne(pid, inodes)) continue;
     try {
-      return `${readFileSync(`/proc/${pid}/comm`, 'utf8').trim()} (process ${pid})`;
+      return `${programName(pid)} (process ${pid})`;
     } catch {
       return null; // it ended just now
     }

@@ -154,12 +154,17 @@ test('v5 a second CONNECT ends the connection whatever version it names', () => 
 });
 
 test('v5 [MQTT-3.1.4-6] handles nothing that follows a refused CONNECT in the same bytes', () => {
-  for (const refused of [connect({ level: 6 }), connect({ flags: 0x03 }), connect({ properties: '15 0001 78' })]) {
+  const refusedAs = [
+    [4, connect({ level: 6 }), '20020001 closed'],
+    [5, connect({ flags: 0x03 }), '2003008100 closed'],
+    [5, connect({ properties: '15 0001 78' }), '2003008c00 closed'],
+  ] as const;
+  for (const [version, refused, expected] of refusedAs) {
     const t = new TestBroker();
     const watcher = t.connect({ clientId: 'watcher' });
     watcher.subscribe('#', 2);
     const rest = '33 07 000161 0001 00 78 82 07 0001 00 000161 00 c0 00';
-    expect(answer(4, [join(refused, rest)], t)).toMatch(/^20(020001|03008[1c]00) closed$/);
+    expect(answer(version, [join(refused, rest)], t)).toBe(expected);
     watcher.expectNothing();
     expect([t.broker.retained.count, t.broker.tree.subscriptionCount]).toEqual([0, 1]);
   }

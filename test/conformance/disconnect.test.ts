@@ -254,3 +254,17 @@ test('the log tells a DISCONNECT from a connection that was lost, as Mosquitto d
   expect(t.log.lines.at(-1)).toBe('Client c1 [192.0.2.1:50000] closed its connection.');
   expect(answer(5, [connect({ flags: 3 })], t)).toContain('closed');
 });
+
+test('a client that does not close its side is cut off two seconds after the end', () => {
+  for (const hex of ['e0 00', 'c1 00']) {
+    const t = new TestBroker();
+    const peer = t.connect({ clientId: 'c1' });
+    let isCut = false;
+    peer.socket.terminate = () => void (isCut = true);
+    peer.send(hex);
+    t.advance(1_000);
+    expect([hex, isCut]).toEqual([hex, false]);
+    t.advance(2_000);
+    expect([hex, isCut]).toEqual([hex, true]);
+  }
+});

@@ -178,3 +178,21 @@ test('ten thousand idle connections with different Keep Alives end each in its t
   t.advance(151_000);
   expect(t.broker.counters.clientsConnected).toBe(0);
 });
+
+test('a broker that stood still reads what came meanwhile before it closes anybody', () => {
+  const t = new TestBroker();
+  const talking = t.connect({ clientId: 'talking', keepAlive: 10 });
+  const silent = t.connect({ clientId: 'silent', keepAlive: 10 });
+  t.clock.add(60_000);
+  t.broker.tick();
+  expect([talking.isClosed, silent.isClosed]).toEqual([false, false]);
+  talking.send('c0 00');
+  t.advance(1_000);
+  expect([talking.isClosed, silent.isClosed]).toEqual([false, true]);
+  // One that stands still again and again still closes the silent.
+  for (let i = 0; i < 4; i++) {
+    t.clock.add(10_000);
+    t.broker.tick();
+  }
+  expect(talking.isClosed).toBe(true);
+});

@@ -18,7 +18,7 @@ class SlowReader {
     this.lag = lag;
   }
   read(peer: Peer, lag = this.lag): void {
-    for (let isBusy = true; isBusy; ) {
+    for (let isBusy = true; isBusy;) {
       isBusy = false;
       for (const packet of peer.take()) {
         isBusy = true;

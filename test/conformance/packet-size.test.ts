@@ -99,7 +99,10 @@ test('v5 [MQTT-3.1.2-24] an acknowledgement that cannot carry its reason goes wi
 const OVERHEAD = 6;
 
 function atLimit(t: TestBroker, qos: 0 | 1 | 2): { peer: Peer; fits: string; tooLarge: string } {
-  const peer = t.connect({ clientId: `at60-${qos}`, properties: { maximumPacketSize: 60, sessionExpiryInterval: 100 } });
+  const peer = t.connect({
+    clientId: `at60-${qos}`,
+    properties: { maximumPacketSize: 60, sessionExpiryInterval: 100 },
+  });
   const length = 60 - OVERHEAD - (qos > 0 ? 2 : 0);
   return { peer, fits: 'f'.repeat(length), tooLarge: 'x'.repeat(length + 1) };
 }

@@ -116,7 +116,8 @@ test('v5 [MQTT-3.3.2-3] v3.1.1 [MQTT-3.3.2-3] sends only what matches a filter',
     const subscriber = t.connect({ version, clientId: `s${version}` });
     subscriber.subscribe('a/+');
     subscriber.subscribe('b/#');
-    for (const topicName of ['a', 'a/x', 'a/x/y', 'b', 'b/x/y', 'c', 'bb', 'a/']) publisher.publish(topicName, topicName);
+    for (const topicName of ['a', 'a/x', 'a/x/y', 'b', 'b/x/y', 'c', 'bb', 'a/'])
+      publisher.publish(topicName, topicName);
     expect(payloads(subscriber)).toEqual(['a/x', 'b', 'b/x/y', 'a/']);
   }
 });

@@ -38,24 +38,6 @@ for (const version of [4, 5] as const) {
   );
 }
 
-test('v5 [MQTT-2.2.1-4] [MQTT-4.3.2-1] v3.1.1 [MQTT-2.3.1-4] never uses the identifier of a message in flight again, nor 0', () => {
-  const t = new TestBroker();
-  const subscriber = t.connect({ clientId: 's' });
-  subscriber.subscribe('a', 1);
-  const publisher = t.connect({ clientId: 'p' });
-  const publish = { qos: 1, packetId: 10 } as const;
-  publisher.publish('a', '', publish);
-  const held = subscriber.expect(PacketType.publish).packetId;
-  const seen = new Set<number>();
-  for (let i = 0; i < 65_540; i++) {
-    publisher.publish('a', '', publish);
-    const { packetId } = subscriber.expect(PacketType.publish);
-    seen.add(packetId);
-    subscriber.puback(packetId);
-  }
-  expect([held, seen.has(held), seen.has(0), seen.size]).toEqual([1, false, false, 65_534]);
-});
-
 test('v5 [MQTT-4.3.2-3] v3.1.1 [MQTT-4.3.2-1] holds a message until its own PUBACK', () => {
   const t = new TestBroker();
   const properties = { sessionExpiryInterval: 100 };

@@ -91,7 +91,10 @@ test('v5 [MQTT-4.4.0-2] does not send again what was answered with PUBACK, or wi
   const publisher = t.connect({ clientId: 'p' });
   for (const qos of [1, 1, 2] as const) publishWhole(publisher, 'a', 'x', qos);
   subscriber.take();
-  subscriber.send(ack(puback, 1)).send(ack(puback, 2, 0x80)).send(ack(pubrec, 3, 0x80));
+  subscriber
+    .send(ack(puback, 1))
+    .send(ack(puback, 2, 0x80))
+    .send(ack(pubrec, 3, 0x80));
   subscriber.drop();
   expectQuiet(connect(t, 5));
 });

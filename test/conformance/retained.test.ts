@@ -3,7 +3,15 @@ import { expect, test } from 'bun:test';
 import { PacketType, type QoS } from '../../src/protocol/packet-type.ts';
 import { RetainHandling } from '../../src/protocol/subscribe.ts';
 import { DropReason } from '../../src/session/outgoing-flow.ts';
-import { drainMessages, exchange, expectQuiet, payloads, publishes, publishWhole, received } from '../support/exchanges.ts';
+import {
+  drainMessages,
+  exchange,
+  expectQuiet,
+  payloads,
+  publishes,
+  publishWhole,
+  received,
+} from '../support/exchanges.ts';
 import { type Peer, TestBroker, text } from '../support/test-broker.ts';
 
 function retain(t: TestBroker, topicName: string, payload: string, qos: QoS = 0): void {

@@ -2,7 +2,16 @@
 import { expect, test } from 'bun:test';
 import { PacketType, ProtocolVersion, type QoS } from '../../src/protocol/packet-type.ts';
 import { DropReason } from '../../src/session/outgoing-flow.ts';
-import { ack, drainMessages, exchange, expectQuiet, payloads, publishes, publishWhole, testRefusals } from '../support/exchanges.ts';
+import {
+  ack,
+  drainMessages,
+  exchange,
+  expectQuiet,
+  payloads,
+  publishes,
+  publishWhole,
+  testRefusals,
+} from '../support/exchanges.ts';
 import { type ConnectOptions, type Peer, TestBroker, text, utf8 } from '../support/test-broker.ts';
 
 const { pubrec, pubrel, pubcomp, puback } = PacketType;

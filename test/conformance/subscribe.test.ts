@@ -4,7 +4,15 @@ import type { AccessControl } from '../../src/auth/access-control.ts';
 import { PacketType, ProtocolVersion, type QoS } from '../../src/protocol/packet-type.ts';
 import { ReasonCode } from '../../src/protocol/reason-code.ts';
 import type { SubscribePacket, SubscriptionRequest } from '../../src/protocol/subscribe.ts';
-import { drainMessages, exchange, expectQuiet, payloads, publishes, publishWhole, testRefusals } from '../support/exchanges.ts';
+import {
+  drainMessages,
+  exchange,
+  expectQuiet,
+  payloads,
+  publishes,
+  publishWhole,
+  testRefusals,
+} from '../support/exchanges.ts';
 import { type Peer, TestBroker, text } from '../support/test-broker.ts';
 
 const guarded: AccessControl = {
@@ -157,7 +165,8 @@ test('v5 [MQTT-3.8.4-5] v3.1.1 [MQTT-3.8.4-4] several filters in one SUBSCRIBE a
     const t = new TestBroker();
     const subscriber = t.connect({ version, clientId: 's' });
     const publisher = t.connect({ clientId: 'p' });
-    for (const topicName of ['a', 'b', 'c/d']) publishWhole(publisher, topicName, `old ${topicName}`, 2, { retain: true });
+    for (const topicName of ['a', 'b', 'c/d'])
+      publishWhole(publisher, topicName, `old ${topicName}`, 2, { retain: true });
     const wanted: Wanted[] = [
       ['a', 0],
       ['b', 1],
@@ -240,7 +249,7 @@ test('v5 [MQTT-3.8.4-8] v3.1.1 [MQTT-3.8.4-6] delivers at the lower of published
             : t.connect({ version, clientId: 's', cleanStart: false });
         const subscriber = connect();
         const publisher = t.connect({ clientId: 'p' });
-        const lower = Math.min(published, granted);
+        const lower = Math.min(published, granted) as QoS;
         publishWhole(publisher, 'r', 'x', published, { retain: true });
         subscriber.subscribe('+', granted);
         publishWhole(publisher, 'a', 'x', published);
@@ -275,7 +284,9 @@ test('v5 [MQTT-3.8.3-3] No Local keeps the messages of a client from itself, ove
   // A message that the client released on its next connection is still its own, and so is its will.
   first.publish('a', 'own', { qos: 2, packetId: 4 }).expect(PacketType.pubrec);
   first.drop();
-  const back = connect({ will: { topicName: 'a', payload: new Uint8Array(1), qos: 1, retain: false, properties: null } });
+  const back = connect({
+    will: { topicName: 'a', payload: new Uint8Array(1), qos: 1, retain: false, properties: null },
+  });
   back.send('62020004').expect(PacketType.pubcomp);
   expectQuiet(back);
   back.drop();

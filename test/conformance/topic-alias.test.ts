@@ -39,7 +39,7 @@ test('v5 [MQTT-3.3.2-12] accepts every Topic Alias from 1 to its maximum, at eac
   const aliased = (topicName: string, topicAlias: number, qos: 0 | 1 | 2 = 0) =>
     publishWhole(peer, topicName, `${topicAlias}`, qos, { properties: { topicAlias } });
   for (let alias = 1; alias <= 10; alias++) aliased(`t${alias}`, alias);
-  for (let alias = 10; alias >= 1; alias--) aliased('', alias, ((alias % 3) as 0 | 1 | 2));
+  for (let alias = 10; alias >= 1; alias--) aliased('', alias, (alias % 3) as 0 | 1 | 2);
   expect(publishes(watcher).map(({ topicName, payload }) => topicName === `t${text(payload)}`)).toEqual(
     Array.from({ length: 20 }, () => true),
   );
@@ -62,7 +62,11 @@ test('v5 [MQTT-3.3.2-7] forgets the aliases of both directions with the connecti
   expect(first.expect(PacketType.publish).topicName).toBe('');
   first.drop();
   const back = t.connect({ clientId: 's', cleanStart: false, properties });
-  expect(back.expect(PacketType.publish)).toMatchObject({ topicName: 'topic', dup: true, properties: { topicAlias: 1 } });
+  expect(back.expect(PacketType.publish)).toMatchObject({
+    topicName: 'topic',
+    dup: true,
+    properties: { topicAlias: 1 },
+  });
 
   publisher.drop();
   const again = t.connect({ clientId: 'p', cleanStart: false, properties });
@@ -115,7 +119,9 @@ test('v5 [MQTT-3.1.2-27] sends no Topic Alias to a client that gave no maximum, 
       publisher.publish('topic', 'x', { properties: { topicAlias: 3 } });
       publishWhole(publisher, 'topic', 'x', 1);
     }
-    expect(publishes(subscriber).every(({ topicName, properties: p }) => topicName === 'topic' && p === null)).toBe(true);
+    expect(publishes(subscriber).every(({ topicName, properties: p }) => topicName === 'topic' && p === null)).toBe(
+      true,
+    );
   }
 });
 

@@ -26,8 +26,16 @@ testRefusals(ProtocolVersion.v5, [
     send: badPlus.map((filter) => subscribeHex(filter, 5)),
     reasonCode: 0x81,
   },
-  { name: 'v5 [MQTT-4.7.3-1] refuses an empty topic filter', send: ['8206000100000000', 'a2050001000000'], reasonCode: 0x81 },
-  { name: 'v5 [MQTT-4.7.3-1] refuses an empty topic name', send: ['3004000000 78', '32060000000100 78'], reasonCode: 0x82 },
+  {
+    name: 'v5 [MQTT-4.7.3-1] refuses an empty topic filter',
+    send: ['8206000100000000', 'a2050001000000'],
+    reasonCode: 0x81,
+  },
+  {
+    name: 'v5 [MQTT-4.7.3-1] refuses an empty topic name',
+    send: ['3004000000 78', '32060000000100 78'],
+    reasonCode: 0x82,
+  },
   {
     name: 'v5 [MQTT-4.7.3-2] refuses U+0000 in a topic name and in a filter',
     send: ['30070003610062 00 78', '82090001000003610062 00', 'a208000100 0003610062'],

@@ -1,7 +1,16 @@
 /** UNSUBSCRIBE and UNSUBACK: v5 sections 3.10 and 3.11, v3.1.1 sections 3.10 and 3.11. */
 import { expect, test } from 'bun:test';
 import { PacketType, ProtocolVersion } from '../../src/protocol/packet-type.ts';
-import { ack, drainMessages, exchange, expectQuiet, payloads, publishes, publishWhole, testRefusals } from '../support/exchanges.ts';
+import {
+  ack,
+  drainMessages,
+  exchange,
+  expectQuiet,
+  payloads,
+  publishes,
+  publishWhole,
+  testRefusals,
+} from '../support/exchanges.ts';
 import { type Peer, TestBroker, text } from '../support/test-broker.ts';
 
 const { pubrec, pubrel, pubcomp } = PacketType;

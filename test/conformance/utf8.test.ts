@@ -84,7 +84,7 @@ function expectAnswers(
   contents: Record<string, string>,
   fields: Record<string, Make>,
   expected: string,
-  send: typeof answerAfterConnect,
+  send: (level: 4 | 5, bytes: Uint8Array) => string,
 ): void {
   for (const [where, make] of Object.entries(fields)) {
     for (const [what, hex] of Object.entries(contents)) {

@@ -1,7 +1,7 @@
 /** Will Messages: v5 sections 3.1.2.5 to 3.1.2.7 and 3.1.3.2, v3.1.1 the same. When they go out is in will-delay.test.ts. */
 import { expect, test } from 'bun:test';
 import type { AccessControl } from '../../src/auth/access-control.ts';
-import { PacketType, type ProtocolVersion, type QoS } from '../../src/protocol/packet-type.ts';
+import type { ProtocolVersion, QoS } from '../../src/protocol/packet-type.ts';
 import type { Properties } from '../../src/protocol/properties.ts';
 import { ReasonCode } from '../../src/protocol/reason-code.ts';
 import { type ConnectOptions, type Peer, TestBroker, text, utf8 } from '../support/test-broker.ts';

@@ -81,7 +81,7 @@ export interface Connect {
   rest?: Bytes;
 }
 
-/** Keep Alive is 0 unless given: a sequence may pause. */
+/** Keep Alive is 600 unless given. */
 export function connect(options: Connect): Uint8Array {
   const { version = 5, will, username, password } = options;
   let flags = (options.clean ?? true) ? 2 : 0;
@@ -92,7 +92,7 @@ export function connect(options: Connect): Uint8Array {
     options.firstByte ?? 0x10,
     field(options.name ?? (version === 3 ? 'MQIsdp' : 'MQTT')),
     Uint8Array.of(options.level ?? version, options.flags ?? flags),
-    u16(options.keepAlive ?? 0),
+    u16(options.keepAlive ?? 600),
     sectionOf(version, options.properties),
     field(options.clientId ?? ''),
     will === undefined ? '' : bytes(sectionOf(version, will.properties), field(will.topic), field(will.payload ?? '')),

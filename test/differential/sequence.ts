@@ -39,7 +39,7 @@ export type Step =
 export interface Sequence {
   readonly name: string;
   readonly broker: BrokerKind;
-  /** Four letters that stand in its client identifiers and topics, so that sequences can run side by side. */
+  /** Six characters that stand in its client identifiers and topics, so that sequences can run side by side. */
   readonly tag: string;
   readonly steps: readonly Step[];
   /** Clients whose packets come in an order that no standard and no reader depends on. */
@@ -120,6 +120,6 @@ export class SequenceList {
 
 /** Depends on the name alone, so that a transcript stays the same when sequences come and go. */
 function tagOf(name: string): string {
-  const text = (BigInt(Bun.hash.xxHash64(name)) % 36n ** 4n).toString(36).padStart(4, '0');
+  const text = (BigInt(Bun.hash.xxHash64(name)) % 36n ** 6n).toString(36).padStart(6, '0');
   return text.toUpperCase();
 }

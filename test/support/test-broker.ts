@@ -101,6 +101,13 @@ export function toHex(bytes: Uint8Array): string {
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 export const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
+/** The packet of a type; the four acknowledgements share one interface. */
+export type PacketOf<T extends Packet['type'], P = Packet> = P extends { type: infer U }
+  ? T extends U
+    ? P
+    : never
+  : never;
+
 export interface ConnectOptions {
   version?: ProtocolVersion;
   clientId?: string;
@@ -136,13 +143,20 @@ export class Peer {
   private readonly test: TestBroker;
   /** All bytes the broker sent, for byte-exact checks. */
   raw: number[] = [];
+  /** Why what the broker sent is no packet of this version. */
+  private undecodable: unknown = null;
 
   constructor(test: TestBroker, version: ProtocolVersion, listener: ListenerInfo) {
     this.test = test;
     this.framer.protocolVersion = version;
     this.socket.onBytes = (bytes) => {
       for (const byte of bytes) this.raw.push(byte);
-      this.framer.push(bytes, 0, bytes.length);
+      try {
+        this.framer.push(bytes, 0, bytes.length);
+      } catch (error) {
+        // Thrown from here it would be a fault of the broker, which is in the middle of a write.
+        this.undecodable ??= error;
+      }
     };
     const connection = test.broker.accept(listener, this.socket);
     if (connection === null) throw new Error('the broker refused the connection');
@@ -167,24 +181,29 @@ export class Peer {
     return this;
   }
 
+  private flush(): void {
+    this.test.broker.output.flushAll();
+    if (this.undecodable !== null) throw this.undecodable;
+  }
+
   /** Everything received since the last call. */
   take(): Packet[] {
-    this.test.broker.output.flushAll();
+    this.flush();
     this.raw = [];
     return this.framer.packets.splice(0);
   }
 
   /** The next packet received; fails where there is none or it is of another type. */
-  expect<T extends Packet['type']>(type: T): Extract<Packet, { type: T }> {
-    this.test.broker.output.flushAll();
+  expect<T extends Packet['type']>(type: T): PacketOf<T> {
+    this.flush();
     const packet = this.framer.packets.shift();
     if (packet === undefined) throw new Error(`expected packet type ${type}, none came`);
     if (packet.type !== type) throw new Error(`expected packet type ${type}, got ${JSON.stringify(packet)}`);
-    return packet as Extract<Packet, { type: T }>;
+    return packet as PacketOf<T>;
   }
 
   expectNothing(): void {
-    this.test.broker.output.flushAll();
+    this.flush();
     const [packet] = this.framer.packets;
     if (packet !== undefined) throw new Error(`expected nothing, got ${JSON.stringify(packet)}`);
   }

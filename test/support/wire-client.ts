@@ -66,6 +66,7 @@ export class WireClient {
   static async open(port: number, options: WireOptions = {}): Promise<WireClient> {
     const client = new WireClient(options);
     const opened = Promise.withResolvers<void>();
+    opened.promise.catch(() => {}); // where the connect itself fails, nobody waits for it
     const socket: Bun.SocketHandler<undefined> = {
       open: () => {
         if (options.tls === undefined) opened.resolve();

@@ -93,9 +93,10 @@ function mutate(packet: MutatedPacket, random: Random, others: readonly MutatedP
 }
 
 /**
- * `count` packets, most of them broken: two in five break one rule each at a place of its own, the others are good
- * packets changed at random in one to five places. The sequence follows from the seed. Most are whole packets; some have
- * a Remaining Length that does not fit, so that a stream of them needs a connection for each.
+ * `count` packets, most of them broken: two in five break one rule each at a place of its own (some are left whole), the
+ * others are good packets changed at random in one to five places. The sequence follows from the seed. Most are whole
+ * packets; some have a Remaining Length that does not fit, so that a stream of them needs a connection for each. The
+ * version is that of the connection they are meant for; CONNECTs are among them.
  */
 export function* mutatedPackets(seed: number, count: number): Iterable<MutatedPacket> {
   const random = new Random(seed);

@@ -1,7 +1,7 @@
 /**
  * Each rule broken at each place where it can be: every packet type of every version is cut at every byte, given every
- * wrong flag, every property twice, too short, or in a packet where it does not belong, and so on. What the decoder must
- * answer follows from how the packet was broken.
+ * wrong flag, every property twice, too short, or in a packet where it does not belong, and so on. What the decoder
+ * must answer follows from how the packet was broken.
  */
 import type { Sender } from '../../../src/protocol/disconnect.ts';
 import { PacketType, ProtocolVersion } from '../../../src/protocol/packet-type.ts';

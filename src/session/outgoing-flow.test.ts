@@ -1,0 +1,230 @@
+import { describe, expect, test } from 'bun:test';
+import fc from 'fast-check';
+import type { QoS } from '../protocol/packet-type.ts';
+import { TopicCache } from '../routing/topic-cache.ts';
+import { TopicTree } from '../routing/topic-tree.ts';
+import { Delivery, DeliveryState } from './delivery.ts';
+import { Message } from './message.ts';
+import { DropReason, type FlowObserver, OutgoingFlow, type SessionLink } from './outgoing-flow.ts';
+import { Session } from './session.ts';
+
+const topic = new TopicCache<Session>().byName('t');
+const tree = new TopicTree<Session>();
+const NONE = new Uint8Array(0);
+
+function delivery(name: string, qos: QoS = 1, expiresAtMs = 0, isShared = false): Delivery {
+  const message = new Message(topic, new TextEncoder().encode(name), NONE, qos, false, expiresAtMs, 'p');
+  const options = { qos, noLocal: false, retainAsPublished: false, identifier: 0 } as const;
+  const shared = isShared ? tree.subscribe(new Session('s', 5), 't', 'g', options) : null;
+  return new Delivery(message, qos, false, 0, shared);
+}
+
+const nameOf = (one: Delivery) => new TextDecoder().decode(one.message.payload);
+
+/** Writes down what is sent; refuses names that begin with `large`. */
+class Link implements SessionLink {
+  window: number;
+  readonly sent: string[] = [];
+  constructor(window: number) {
+    this.window = window;
+  }
+  sendPublish(one: Delivery, dup: boolean): boolean {
+    if (nameOf(one).startsWith('large')) return false;
+    this.sent.push(`${dup ? 'again' : 'new'} ${nameOf(one)} ${one.packetId}`);
+    return true;
+  }
+  sendPubrel(packetId: number, reasonCode: number): void {
+    this.sent.push(`rel ${packetId}${reasonCode === 0 ? '' : ` 0x${reasonCode.toString(16)}`}`);
+  }
+  take(): string[] {
+    return this.sent.splice(0);
+  }
+}
+
+class Observer implements FlowObserver {
+  now = 1_000;
+  readonly dropped: string[] = [];
+  onDropped(one: Delivery, reason: DropReason): void {
+    this.dropped.push(`${nameOf(one)} ${reason}`);
+  }
+  wallMs(): number {
+    return this.now;
+  }
+}
+
+const unlimited = { maxQueuedMessages: 0, maxQueuedBytes: 0 };
+
+describe('OutgoingFlow', () => {
+  test('sends within the window and queues behind it, in order', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(2), new Observer()];
+    for (const name of ['a', 'b', 'c', 'd']) expect(flow.enqueue(delivery(name), link, unlimited, observer)).toBe(true);
+    expect(link.take()).toEqual(['new a 1', 'new b 2']);
+    expect(flow.queuedBytes).toBe(4);
+    expect(flow.handlePuback(2, 0, link, observer)).toBe(true);
+    expect(link.take()).toEqual(['new c 3']);
+    expect(flow.handlePuback(1, 0, link, observer)).toBe(true);
+    expect(flow.handlePuback(3, 0, link, observer)).toBe(true);
+    expect(flow.handlePuback(4, 0, link, observer)).toBe(true);
+    expect([flow.isEmpty, flow.queuedBytes, observer.dropped]).toEqual([true, 0, []]);
+  });
+
+  test('takes acknowledgements only where their message waits for them', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(5), new Observer()];
+    flow.enqueue(delivery('one', 1), link, unlimited, observer);
+    flow.enqueue(delivery('two', 2), link, unlimited, observer);
+    expect(flow.handlePuback(2, 0, link, observer)).toBe(false);
+    expect(flow.handlePuback(9, 0, link, observer)).toBe(false);
+    expect(flow.handlePubrec(1, 0, link, observer)).toBe(false);
+    expect(flow.handlePubcomp(1, link, observer)).toBe(false);
+    expect(flow.handlePubcomp(2, link, observer)).toBe(false);
+    expect(flow.inflight.size).toBe(2);
+    expect(flow.handlePubrec(2, 0, link, observer)).toBe(true);
+    expect(flow.handlePubcomp(2, link, observer)).toBe(true);
+    expect(flow.handlePubcomp(2, link, observer)).toBe(false);
+    expect(flow.handlePuback(1, 0, link, observer)).toBe(true);
+    expect(flow.isEmpty).toBe(true);
+  });
+
+  test('gives the reason for what it drops: queue full, expired, too large, refused, end of the session', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(1), new Observer()];
+    const limits = { maxQueuedMessages: 3, maxQueuedBytes: 0 };
+    flow.enqueue(delivery('large 1'), link, limits, observer);
+    flow.enqueue(delivery('a'), link, limits, observer);
+    flow.enqueue(delivery('expires', 1, 2_000), link, limits, observer);
+    flow.enqueue(delivery('large 2'), link, limits, observer);
+    flow.enqueue(delivery('b', 2), link, limits, observer);
+    expect(flow.enqueue(delivery('full'), link, limits, observer)).toBe(false);
+    observer.now = 2_000;
+    flow.handlePuback(2, 0, link, observer);
+    expect(link.take()).toEqual(['new a 2', 'new b 4']);
+    flow.handlePubrec(4, 0x80, link, observer);
+    flow.enqueue(delivery('c'), link, limits, observer);
+    flow.enqueue(delivery('d'), link, limits, observer);
+    flow.discard(observer);
+    expect(observer.dropped).toEqual([
+      `large 1 ${DropReason.tooLarge}`,
+      `full ${DropReason.queueFull}`,
+      `expires ${DropReason.expired}`,
+      `large 2 ${DropReason.tooLarge}`,
+      `b ${DropReason.refused}`,
+      `c ${DropReason.sessionEnded}`,
+      `d ${DropReason.sessionEnded}`,
+    ]);
+    expect([flow.isEmpty, flow.queuedBytes]).toEqual([true, 0]);
+  });
+
+  test('a QoS 2 message that its PUBREC released is delivered: the end of the session is no drop', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(5), new Observer()];
+    flow.enqueue(delivery('a', 2), link, unlimited, observer);
+    flow.handlePubrec(1, 0, link, observer);
+    flow.discard(observer);
+    expect([flow.isEmpty, observer.dropped]).toEqual([true, []]);
+  });
+
+  test('identifiers go from 1 to 65,535 and round again, over those in flight', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(65_535), new Observer()];
+    flow.enqueue(delivery('held'), link, unlimited, observer);
+    for (let packetId = 2; packetId <= 65_535; packetId++) {
+      flow.enqueue(delivery('x'), link, unlimited, observer);
+      flow.handlePuback(packetId, 0, link, observer);
+    }
+    link.take();
+    flow.enqueue(delivery('next'), link, unlimited, observer);
+    expect(link.take()).toEqual(['new next 2']);
+    // The whole range at once.
+    for (let i = 0; i < 65_533; i++) flow.enqueue(delivery('x'), link, unlimited, observer);
+    expect(flow.inflight.size).toBe(65_535);
+    flow.enqueue(delivery('waits'), link, unlimited, observer);
+    expect(flow.queue.length).toBe(1);
+    link.take();
+    flow.handlePuback(777, 0, link, observer);
+    expect(link.take()).toEqual(['new waits 777']);
+  });
+
+  test('takes out what another member of the share group may have: queued, and QoS 1 without PUBACK', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(4), new Observer()];
+    for (const [name, qos, isShared] of [
+      ['mine', 1, false],
+      ['shared 1', 1, true],
+      ['shared 2', 2, true],
+      ['stays', 1, true],
+      ['queued mine', 1, false],
+      ['queued shared', 2, true],
+    ] as const) {
+      flow.enqueue(delivery(name, qos, 0, isShared), link, unlimited, observer);
+    }
+    const taken = flow.takeShared((one) => nameOf(one) !== 'stays');
+    expect(taken.map(nameOf)).toEqual(['shared 1', 'queued shared']);
+    expect([...flow.inflight.values()].map(nameOf)).toEqual(['mine', 'shared 2', 'stays']);
+    expect([flow.queue.length, flow.queuedBytes]).toEqual([1, 'queued mine'.length + 1]);
+  });
+
+  /** Against a model: a client that reads all, acknowledges at will and reconnects with other windows. */
+  test('never exceeds a window, loses nothing, repeats only what was not finished', () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.record({ publish: fc.constantFrom<QoS>(1, 2) }) },
+      { weight: 5, arbitrary: fc.record({ answer: fc.nat(20) }) },
+      { weight: 1, arbitrary: fc.record({ reconnect: fc.integer({ min: 1, max: 5 }) }) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const [flow, observer] = [new OutgoingFlow(), new Observer()];
+        let link = new Link(3);
+        let published = 0;
+        /** The client's view: what it holds unanswered, by packet identifier. */
+        const open = new Map<number, string>();
+        const firstSeen: string[] = [];
+        const done = new Set<string>();
+        const read = () => {
+          for (const line of link.take()) {
+            const [kind, ...rest] = line.split(' ');
+            if (kind === 'rel') {
+              open.set(Number(rest[0]), 'rel');
+              continue;
+            }
+            const [name, id] = rest as [string, string];
+            expect(done.has(name)).toBe(false);
+            open.set(Number(id), name);
+            if (!firstSeen.includes(name)) firstSeen.push(name);
+            if (kind === 'new') expect(firstSeen.at(-1)).toBe(name);
+          }
+          expect(open.size).toBeLessThanOrEqual(Math.max(link.window, released()));
+        };
+        const released = () =>
+          [...flow.inflight.values()].filter(({ state }) => state === DeliveryState.released).length;
+        const answer = (packetId: number) => {
+          const name = open.get(packetId)!;
+          const one = flow.inflight.get(packetId)!;
+          open.delete(packetId);
+          if (name === 'rel') flow.handlePubcomp(packetId, link, observer);
+          else if (one.qos === 1) {
+            done.add(name);
+            flow.handlePuback(packetId, 0, link, observer);
+          } else {
+            done.add(name);
+            flow.handlePubrec(packetId, 0, link, observer);
+          }
+          read();
+        };
+        for (const one of steps) {
+          if ('publish' in one) flow.enqueue(delivery(`${published++}`, one.publish), link, unlimited, observer);
+          else if ('answer' in one) {
+            const ids = [...open.keys()];
+            if (ids.length > 0) answer(ids[one.answer % ids.length]!);
+          } else {
+            link = new Link(one.reconnect);
+            open.clear();
+            flow.resume(link, observer);
+          }
+          read();
+        }
+        while (open.size > 0) answer(open.keys().next().value!);
+        expect(flow.isEmpty).toBe(true);
+        expect(firstSeen).toEqual(Array.from({ length: published }, (_, i) => `${i}`));
+        expect(done.size).toBe(published);
+        expect(observer.dropped).toEqual([]);
+      }),
+      { numRuns: 400 },
+    );
+  });
+});

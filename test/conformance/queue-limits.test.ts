@@ -1,0 +1,141 @@
+/** What a session keeps for its client, and how much of it: max_queued_messages, max_queued_bytes. */
+import { expect, test } from 'bun:test';
+import { PacketType, type QoS } from '../../src/protocol/packet-type.ts';
+import { DropReason } from '../../src/session/outgoing-flow.ts';
+import { drainMessages, expectQuiet, payloads, publishWhole } from '../support/exchanges.ts';
+import { type Peer, TestBroker, text } from '../support/test-broker.ts';
+
+function connect(t: TestBroker, version: 4 | 5 = 5): Peer {
+  return version === 5
+    ? t.connect({ clientId: 's', cleanStart: false, properties: { sessionExpiryInterval: 1_000 } })
+    : t.connect({ version, clientId: 's', cleanStart: false });
+}
+
+/** Each message comes from a client of its own, so that none is held back for a receiver that is behind. */
+function publishMany(t: TestBroker, messages: readonly string[], qos: QoS = 1): void {
+  messages.forEach((payload, i) => {
+    const publisher = t.connect({ clientId: `p${i}` });
+    publishWhole(publisher, 'a', payload, qos);
+    publisher.disconnect();
+  });
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);
+const dropped = (t: TestBroker, reason: DropReason) => t.broker.counters.dropped.get(reason);
+
+test('max_queued_messages bounds what waits for a client that is away; the newest are dropped and counted', () => {
+  for (const version of [4, 5] as const) {
+    const t = new TestBroker({ maxQueuedMessages: 5 });
+    const first = connect(t, version);
+    first.subscribe('a', 2);
+    first.drop();
+    publishMany(t, numbered(8), 1);
+    expect(dropped(t, DropReason.queueFull)).toBe(3);
+    expect(t.log.lines.filter((line) => line.includes('queue_full')).length).toBe(3);
+    expect(payloads(connect(t, version))).toEqual(numbered(5));
+  }
+});
+
+test('the publisher is told of no drop: the message is accepted', () => {
+  const t = new TestBroker({ maxQueuedMessages: 1 });
+  const first = connect(t);
+  first.subscribe('a', 1);
+  first.drop();
+  const publisher = t.connect({ clientId: 'p' });
+  for (let i = 0; i < 3; i++) {
+    publisher.publish('a', 'x', { qos: 1 });
+    expect(publisher.expect(PacketType.puback).reasonCode).toBe(0);
+  }
+});
+
+test('for a connected client the queue stands behind the window', () => {
+  const t = new TestBroker({ maxQueuedMessages: 5, maxInflightMessages: 2 });
+  const subscriber = connect(t);
+  subscriber.subscribe('a', 1);
+  publishMany(t, numbered(10));
+  expect(dropped(t, DropReason.queueFull)).toBe(3);
+  expect(drainMessages(subscriber).map(({ payload }) => text(payload))).toEqual(numbered(7));
+  // There is room again.
+  publishMany(t, ['more']);
+  expect(payloads(subscriber)).toEqual(['more']);
+});
+
+test('max_queued_bytes counts topic, payload and properties, and what leaves the queue makes room', () => {
+  const t = new TestBroker({ maxQueuedMessages: 0, maxQueuedBytes: 101 });
+  const first = connect(t);
+  first.subscribe('a', 1);
+  first.drop();
+  // 51 bytes each with the topic.
+  publishMany(t, ['x'.repeat(50), 'y'.repeat(50)]);
+  expect(dropped(t, DropReason.queueFull)).toBe(1);
+  publishMany(t, ['z'.repeat(49)]);
+  expect(dropped(t, DropReason.queueFull)).toBe(1);
+  publishMany(t, ['']);
+  expect(dropped(t, DropReason.queueFull)).toBe(2);
+  const flow = t.broker.sessions.get('s')!.outgoing!;
+  expect([flow.queue.length, flow.queuedBytes]).toEqual([2, 101]);
+  const back = connect(t);
+  expect(payloads(back)).toEqual(['x'.repeat(50), 'z'.repeat(49)]);
+  expect(flow.queuedBytes).toBe(0);
+  back.puback(1).puback(2).drop();
+  publishMany(t, ['w'.repeat(100)]);
+  expect(payloads(connect(t))).toEqual(['w'.repeat(100)]);
+});
+
+test('properties count too', () => {
+  const t = new TestBroker({ maxQueuedBytes: 100 });
+  const first = connect(t);
+  first.subscribe('a', 1);
+  first.drop();
+  const publisher = t.connect({ clientId: 'p' });
+  publishWhole(publisher, 'a', 'x', 1, { properties: { contentType: 'c'.repeat(95) } });
+  publishWhole(publisher, 'a', 'x', 1, { properties: { userProperties: [['n', 'v'.repeat(100)]] } });
+  expect(dropped(t, DropReason.queueFull)).toBe(1);
+});
+
+test('without limits everything waits', () => {
+  const t = new TestBroker({ maxQueuedMessages: 0 });
+  const first = connect(t);
+  first.subscribe('a', 1);
+  first.drop();
+  const publisher = t.connect({ clientId: 'p' });
+  for (let i = 0; i < 2_500; i++) publishWhole(publisher, 'a', `${i}`, 1);
+  expect(drainMessages(connect(t)).map(({ payload }) => text(payload))).toEqual(numbered(2_500));
+});
+
+test('QoS 0 messages for a client that is away are dropped and counted, with no trace in its session', () => {
+  const t = new TestBroker();
+  const first = connect(t);
+  first.subscribe('a', 2);
+  first.drop();
+  publishMany(t, numbered(3), 0);
+  expect(dropped(t, DropReason.offline)).toBe(3);
+  expect(t.broker.sessions.get('s')!.outgoing).toBeNull();
+  expectQuiet(connect(t));
+});
+
+test('what a session still held when it ended is counted', () => {
+  const t = new TestBroker({ maxInflightMessages: 2 });
+  const subscriber = connect(t);
+  subscriber.subscribe('a', 1);
+  publishMany(t, numbered(5));
+  subscriber.drop();
+  t.advance(1_001_000);
+  expect(dropped(t, DropReason.sessionEnded)).toBe(5);
+  expect(t.broker.sessions.size).toBe(0);
+});
+
+test('sessions that wait for the same message share its bytes', () => {
+  const t = new TestBroker();
+  for (let i = 0; i < 50; i++) {
+    const peer = t.connect({ version: 4, clientId: `s${i}`, cleanStart: false });
+    peer.subscribe('a', 1);
+    peer.drop();
+  }
+  publishMany(t, ['x'.repeat(10_000)]);
+  const messages = new Set(Array.from(t.broker.sessions.values(), ({ outgoing }) => outgoing!.queue.peek()!.message));
+  expect(messages.size).toBe(1);
+  // A copy: the chunk it came in is free.
+  const [message] = messages;
+  expect(message!.payload.buffer.byteLength).toBe(10_000);
+});
