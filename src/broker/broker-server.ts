@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { AnonymousAccess } from '../auth/access-control.ts';
 import { type Config, defaultListenerConfig, type ListenerConfig } from '../config/config.ts';
+import { VERSION } from '../config/version.ts';
 import { systemClock } from '../session/clock.ts';
 import type { ByteSocket } from '../transport/byte-connection.ts';
 import { type OpenListener, openListener, type SocketHandler, type TlsInfo } from '../transport/listener.ts';
@@ -9,6 +10,7 @@ import { Broker } from './broker.ts';
 import { type ClientConnection, ConnectionState } from './client-connection.ts';
 import type { ListenerInfo } from './listener-info.ts';
 import { type Logger, LogLevel } from './log.ts';
+import { SysTopics } from './sys-topics.ts';
 
 export interface BoundListener {
   readonly config: ListenerConfig;
@@ -27,6 +29,8 @@ export class BrokerServer {
   private readonly log: Logger;
   private readonly open: OpenListener[] = [];
   private timer: ReturnType<typeof setInterval> | null = null;
+  private readonly sys: SysTopics | null;
+  private seconds = 0;
 
   constructor(config: Config, log: Logger) {
     this.config = config;
@@ -34,6 +38,7 @@ export class BrokerServer {
     const isLocalOnly = config.listeners.length === 0;
     const access = new AnonymousAccess(config.allowAnonymous ?? isLocalOnly);
     this.broker = new Broker(config.broker, access, log, systemClock);
+    this.sys = config.sysInterval === 0 ? null : new SysTopics(this.broker, VERSION, systemClock.monotonicMs());
   }
 
   /**
@@ -49,8 +54,15 @@ export class BrokerServer {
       await this.stop();
       throw error;
     }
-    this.timer = setInterval(() => this.broker.tick(), 1_000);
+    this.sys?.update(systemClock.monotonicMs());
+    this.timer = setInterval(() => this.tick(), 1_000);
     return this.listeners;
+  }
+
+  private tick(): void {
+    this.broker.tick();
+    if (this.sys === null || ++this.seconds % this.config.sysInterval !== 0) return;
+    this.sys.update(systemClock.monotonicMs());
   }
 
   private async openOne(config: ListenerConfig): Promise<void> {

@@ -187,6 +187,7 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
 
   // Session Present is the first byte of the body. MQTT 3.1 has none: the bit is reserved there (3.1 section 3.2).
   if (isPresent && packet.protocolVersion !== ProtocolVersion.v31) writer.bytes[writer.bodyStart] = 1;
+  broker.counters.controlSent++;
   connection.queue(writer.bytes, writer.packetStart, writer.offset);
   if (connection.silenceLimit === 0) broker.connectionWheel.cancel(connection);
   else broker.connectionWheel.schedule(connection, broker.second + connection.silenceLimit + 1);

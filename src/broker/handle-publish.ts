@@ -83,8 +83,8 @@ function receiveQoS2(
     }
     session.incoming.set(packetId, broker.incoming.message());
   }
-  const wanted = topic.match(broker.tree).length > 0;
-  connection.sendAck(PacketType.pubrec, packetId, wanted ? ReasonCode.success : ReasonCode.noMatchingSubscribers, null);
+  // Whether somebody subscribes is known at PUBREL: as in Mosquitto, PUBREC is never 0x10.
+  connection.sendAck(PacketType.pubrec, packetId, ReasonCode.success, null);
 }
 
 /** PUBREL: the message goes out once, PUBCOMP ahead of it (v5 [MQTT-4.3.3-11]). */

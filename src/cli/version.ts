@@ -1,3 +1,1 @@
-import packageJson from '../../package.json' with { type: 'json' };
-
-export const VERSION: string = packageJson.version;
+export { VERSION } from '../config/version.ts';

@@ -239,7 +239,7 @@ export abstract class ClientConnection extends PacketFramer implements Transport
     if (this.state === ClientState.connected && this.protocolVersion === ProtocolVersion.v5) {
       this.sendPacket({ type: PacketType.disconnect, reasonCode: error.reasonCode, properties: null });
     }
-    this.transport.close();
+    this.closeTransport();
     this.finish(CloseKind.protocolError, error.reasonCode, null, error);
   }
 
@@ -269,7 +269,7 @@ export abstract class ClientConnection extends PacketFramer implements Transport
       );
     }
     if (reasonCode !== 0) {
-      this.transport?.close();
+      this.closeTransport();
       this.finish(CloseKind.refused, reasonCode, properties, null);
       return;
     }
@@ -322,7 +322,7 @@ export abstract class ClientConnection extends PacketFramer implements Transport
         'v5 [MQTT-3.14.2-2]',
       );
     }
-    this.transport?.close();
+    this.closeTransport();
     this.finish(CloseKind.serverDisconnect, packet.reasonCode, packet.properties, null);
   }
 
@@ -348,6 +348,13 @@ export abstract class ClientConnection extends PacketFramer implements Transport
   protected write(bytes: Uint8Array, start: number, end: number): void {
     this.sentSinceTick = true;
     this.transport?.write(bytes, start, end);
+  }
+
+  /** For an end that is known already: nothing the stream still reports is news. */
+  private closeTransport(): void {
+    const { transport } = this;
+    this.transport = null;
+    transport?.close();
   }
 
   private finish(kind: CloseKind, reasonCode: number, properties: Properties | null, error: Error | null): void {

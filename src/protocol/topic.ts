@@ -4,8 +4,8 @@ const PLUS = 0x2b;
 const HASH = 0x23;
 const SLASH = 0x2f;
 
-/** Mosquitto's bound on levels, which keeps recursion and work per topic bounded. */
-export const MAX_TOPIC_LEVELS = 200;
+/** Mosquitto's bound, 200 slashes, which keeps recursion and work per topic bounded. */
+export const MAX_TOPIC_LEVELS = 201;
 
 /** True for a Topic Name that may be published: not empty, no wildcard (v5 [MQTT-4.7.0-1], [MQTT-4.7.3-1]). */
 export function isValidTopicName(topicName: string): boolean {

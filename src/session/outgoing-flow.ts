@@ -62,6 +62,7 @@ export class OutgoingFlow {
    * @returns false where the queue is full and the message was dropped
    */
   enqueue(delivery: Delivery, link: SessionLink | null, limits: QueueLimits, observer: FlowObserver): boolean {
+    if (delivery.qos > 0) delivery.packetId = this.takePacketId();
     if (link !== null && this.queue.length === 0 && this.inflight.size < link.window) {
       this.send(delivery, link, observer);
       return true;
@@ -95,20 +96,22 @@ export class OutgoingFlow {
       if (!link.sendPublish(delivery, false)) observer.onDropped(delivery, DropReason.tooLarge);
       return;
     }
-    const packetId = this.allocatePacketId();
-    delivery.packetId = packetId;
+    // A message that waited while 65,535 others came may find its identifier taken; the window is smaller than that.
+    while (this.inflight.has(delivery.packetId)) delivery.packetId = this.takePacketId();
     delivery.state = DeliveryState.published;
-    this.inflight.set(packetId, delivery);
+    this.inflight.set(delivery.packetId, delivery);
     if (!link.sendPublish(delivery, false)) {
-      this.inflight.delete(packetId);
+      this.inflight.delete(delivery.packetId);
       observer.onDropped(delivery, DropReason.tooLarge);
     }
   }
 
-  /** The next identifier in 1..65535 that is not in flight; the window is smaller than their number. */
-  private allocatePacketId(): number {
-    let packetId = this.nextPacketId;
-    while (this.inflight.has(packetId)) packetId = packetId === 65_535 ? 1 : packetId + 1;
+  /**
+   * Identifiers 1..65535 in turn. Like Mosquitto, a message has its own from when it comes, also while it waits and even
+   * if it is dropped then: clients see the same numbers.
+   */
+  private takePacketId(): number {
+    const packetId = this.nextPacketId;
     this.nextPacketId = packetId === 65_535 ? 1 : packetId + 1;
     return packetId;
   }

@@ -152,6 +152,16 @@ describe('plain', () => {
     expect(recorder.text).toBe('hellomore');
   });
 
+  test('tells of its end after close has returned', async () => {
+    const { address } = listen();
+    const recorder = new Recorder();
+    new ClientSockets(plain).connect(address, recorder);
+    const transport = await recorder.opened.promise;
+    transport.close();
+    expect(recorder.events).toEqual(['open']);
+    await recorder.closed.promise;
+  });
+
   test('a server that closes', async () => {
     const { address, peers } = listen();
     const recorder = new Recorder();

@@ -157,6 +157,8 @@ class ClientSocket implements ClientTransport {
   /** The stream has ended, or `abort` forgot it: no handler is called any more. */
   private isOver = false;
   private isClosing = false;
+  /** `close` has not returned: Bun may tell of the end at once, and handlers must not hear of it yet. */
+  private isEnding = false;
   private isPaused = false;
   private isScheduled = false;
   /** The handlers know that it is open: with TLS, after the handshake. */
@@ -227,7 +229,10 @@ class ClientSocket implements ClientTransport {
     if (this.isOver || this.isClosing) return;
     this.flush();
     this.isClosing = true;
-    if (this.hasOpened && this.backlog === null) this.endSocket();
+    if (!this.hasOpened || this.backlog !== null) return;
+    this.isEnding = true;
+    this.endSocket();
+    this.isEnding = false;
   }
 
   abort(): void {
@@ -394,7 +399,8 @@ class ClientSocket implements ClientTransport {
     this.isOver = true;
     this.socket = null;
     this.dropOutput();
-    this.handlers.onTransportClose(this, error);
+    if (this.isEnding) queueMicrotask(() => guard(this, () => this.handlers.onTransportClose(this, error)));
+    else this.handlers.onTransportClose(this, error);
   }
 }
 

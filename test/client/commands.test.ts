@@ -306,18 +306,40 @@ describe('connections that do not come about', () => {
     [`${locked} --quiet`, 5],
     [`${locked} -u alice -P wrong`, 5],
     [`${there} -D connect authentication-method x`, 140],
-    ['-h localhost -p {tls} --cafile FOLDER/otherCa.pem', 8],
-    ['-h 127.0.0.1 -p {stranger} --cafile FOLDER/ca.pem', 8],
-    ['-h 127.0.0.1 -p {open} --cafile FOLDER/ca.pem', 8],
     ['-h 127.0.0.1 -p {tls} --cafile FOLDER/nonexistent', 1],
     ['-h 127.0.0.1 -p {tls} --cafile FOLDER/serverKey.pem', 1],
     ['-h 127.0.0.1 -p {tls} --capath FOLDER/empty', 1],
     ['-h 127.0.0.1 -p {tls} --cafile FOLDER/ca.pem --cert FOLDER/nonexistent --key FOLDER/clientKey.pem', 1],
     ['-h 127.0.0.1 -p {tls} --cafile FOLDER/ca.pem --cert FOLDER/clientCert.pem --key FOLDER/serverKey.pem', 1],
-    ['-h 127.0.0.1 -p {mutual} --cafile FOLDER/ca.pem', 1],
   ])('%s', async (args, status) => {
     expect((await compare('pub', { args: `${args} -t a -m x` })).status).toBe(status);
     expect((await compare('sub', { args: `${args} -t a -W 5` })).status).toBe(status);
+  });
+
+  // Mosquitto's clients begin TLS inside the connection call, and say something else where it fails there already.
+  test.each([
+    '-h localhost -p {tls} --cafile FOLDER/otherCa.pem',
+    '-h 127.0.0.1 -p {stranger} --cafile FOLDER/ca.pem',
+    '-h 127.0.0.1 -p {open} --cafile FOLDER/ca.pem',
+    '-h localhost -p {tls} --tls-use-os-certs',
+  ])('%s: TLS that fails', async (args) => {
+    for (const [command, more] of [
+      ['pub', '-t a -m x'],
+      ['sub', '-t a'],
+    ] as const) {
+      const list = words(`${args} ${more}`);
+      const theirs = await run(`mosquitto_${command}`, list);
+      expect([1, 8]).toContain(theirs.status);
+      expect(theirs.stderr).toMatch(/^(Error: |Unable to connect \()A TLS error occurred\./);
+      expect(await runOurs(command, list)).toEqual({ status: 8, stdout: '', stderr: 'Error: A TLS error occurred.\n' });
+    }
+  });
+
+  test('a listener that wants a certificate', async () => {
+    const list = words('-h 127.0.0.1 -p {mutual} --cafile FOLDER/ca.pem -t a');
+    const ours = await runOurs('pub', [...list, '-m', 'x']);
+    expect(ours.status).not.toBe(0);
+    expect(ours.stderr).toMatch(/^Error: /);
   });
 
   test('pub: a server that drops a plain connection where it wants TLS', async () => {
@@ -394,10 +416,6 @@ describe('pub', () => {
   ])('%s', async (args) => {
     expect((await compare('pub', { args })).status).toBe(0);
   });
-
-  test('-L mqtts:// without a certificate to trust', async () => {
-    expect((await compare('pub', { args: '-L mqtts://localhost:{tls}/a -m x' })).status).toBe(8);
-  });
 });
 
 describe('sub', () => {
@@ -438,7 +456,6 @@ describe('sub', () => {
     '-t ret/1 -E --retain-as-published -d',
     '-t none -E -c -i stays -d',
     '-t none -E -I pre -d',
-    '-t ret/# --remove-retained -C 3 -v',
   ])('%s', async (args) => {
     const where = args.includes('-L') ? '' : `${there} `;
     expect((await compare('sub', { args: `${where}${args}`, before: retained })).status).toBe(0);
@@ -455,9 +472,13 @@ describe('sub', () => {
     expect((await compare('sub', { args: `${there} ${args}`, before: retained })).status).toBe(27);
   });
 
-  test('removed retained messages are gone', async () => {
+  // Mosquitto 2.0 waits for ever after the last one.
+  test('--remove-retained removes what it prints, and what -R hides, but not what -T filters out', async () => {
     await retained();
-    await runOurs('sub', words(`${there} -t ret/# --remove-retained -C 3`));
+    const { status, stdout } = await runOurs('sub', words(`${there} -t ret/# --remove-retained -C 2 -T ret/1`));
+    expect({ status, stdout }).toEqual({ status: 0, stdout: 'two\né€x\n' });
+    expect((await run('mosquitto_sub', words(`${there} -t ret/# -W 1`))).stdout).toBe('one\n');
+    await runOurs('sub', words(`${there} -t ret/# --remove-retained -R -W 1`));
     const { stdout } = await run('mosquitto_sub', words(`${there} -t ret/# -W 1`));
     expect(stdout).toBe('');
   });

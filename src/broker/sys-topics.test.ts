@@ -1,0 +1,77 @@
+import { expect, test } from 'bun:test';
+import { PacketType } from '../protocol/packet-type.ts';
+import { TestBroker, text } from '../../test/support/test-broker.ts';
+import { SysTopics } from './sys-topics.ts';
+
+function start() {
+  const t = new TestBroker();
+  const sys = new SysTopics(t.broker, '1.2.3', t.clock.monotonicMs());
+  /** What is retained under `$SYS/broker/`, as text. */
+  const read = (name: string): string | null => {
+    const message = t.broker.retained.get(`$SYS/broker/${name}`);
+    return message === null ? null : text(message.payload);
+  };
+  const update = (seconds: number) => {
+    t.advance(seconds * 1_000);
+    sys.update(t.clock.monotonicMs());
+  };
+  return { t, read, update };
+}
+
+test('$SYS tells version, uptime and the numbers of clients as Mosquitto does', () => {
+  const { t, read, update } = start();
+  const away = t.connect({ version: 4, clientId: 'away', cleanStart: false });
+  t.connect({ version: 4, clientId: 'here' }).subscribe('$share/g/a', 0);
+  away.subscribe('b', 1);
+  away.drop();
+  update(10);
+  expect(read('version')).toBe('martlet version 1.2.3');
+  expect(read('uptime')).toBe('10 seconds');
+  expect(
+    ['total', 'maximum', 'connected', 'active', 'disconnected', 'inactive'].map((n) => read(`clients/${n}`)),
+  ).toEqual(['2', '2', '1', '1', '1', '1']);
+  expect(read('subscriptions/count')).toBe('2');
+  expect(read('shared_subscriptions/count')).toBe('1');
+});
+
+test('$SYS counts messages, bytes and retained messages', () => {
+  const { t, read, update } = start();
+  const subscriber = t.connect({ version: 4, clientId: 's' });
+  subscriber.subscribe('a', 0);
+  const publisher = t.connect({ version: 4, clientId: 'p' });
+  publisher.publish('a', 'four', { retain: true }).publish('a', 'five5');
+  const retained = t.broker.retained.count;
+  update(10);
+  expect(read('publish/messages/received')).toBe('2');
+  expect(read('publish/messages/sent')).toBe('2');
+  expect(read('publish/bytes/received')).toBe('9');
+  expect(Number(read('messages/received'))).toBe(5);
+  expect(Number(read('messages/sent'))).toBe(5);
+  expect(Number(read('bytes/received'))).toBeGreaterThan(20);
+  expect(Number(read('retained messages/count'))).toBeGreaterThanOrEqual(retained);
+  expect(Number(read('heap/current'))).toBeGreaterThan(1_000_000);
+});
+
+test('$SYS loads are rates per minute that fade with their window', () => {
+  const { t, read, update } = start();
+  const publisher = t.connect({ version: 4, clientId: 'p' });
+  update(10);
+  for (let i = 0; i < 10; i++) publisher.publish('nobody', 'x');
+  update(10);
+  // 10 messages in 10 seconds are 60 a minute; a minute's mean takes 1 - e^(-10/60) of them.
+  expect(Number(read('load/publish/received/1min'))).toBeCloseTo(60 * (1 - Math.exp(-1 / 6)), 1);
+  expect(Number(read('load/publish/received/15min'))).toBeCloseTo(60 * (1 - Math.exp(-1 / 90)), 1);
+  update(60);
+  expect(Number(read('load/publish/received/1min'))).toBeLessThan(5);
+});
+
+test('$SYS topics are sent again only where they changed, and a subscriber gets what is retained', () => {
+  const { t, update } = start();
+  update(1);
+  const subscriber = t.connect({ clientId: 's' });
+  subscriber.subscribe('$SYS/broker/version', 2);
+  const first = subscriber.expect(PacketType.publish);
+  expect([first.topicName, first.retain, first.qos]).toEqual(['$SYS/broker/version', true, 2]);
+  update(1);
+  subscriber.expectNothing();
+});
