@@ -28,7 +28,7 @@ export class BrokerServer {
   private readonly config: Config;
   private readonly log: Logger;
   private readonly open: OpenListener[] = [];
-  private timer: ReturnType<typeof setInterval> | null = null;
+  private timer: ReturnType<typeof setTimeout> | null = null;
   private readonly sys: SysTopics | null;
   private seconds = 0;
 
@@ -55,11 +55,17 @@ export class BrokerServer {
       throw error;
     }
     this.sys?.update(systemClock.monotonicMs());
-    this.timer = setInterval(() => this.tick(), 1_000);
+    this.scheduleTick();
     return this.listeners;
   }
 
+  /** Ticks right after each whole second of the clock, so that what is due in a second is not late by most of another. */
+  private scheduleTick(): void {
+    this.timer = setTimeout(() => this.tick(), 1_001 - (systemClock.monotonicMs() % 1_000));
+  }
+
   private tick(): void {
+    this.scheduleTick();
     this.broker.tick();
     if (this.sys === null || ++this.seconds % this.config.sysInterval !== 0) return;
     this.sys.update(systemClock.monotonicMs());
@@ -93,7 +99,7 @@ export class BrokerServer {
 
   /** Stops listening, ends every connection in order, and gives what is queued a moment to leave. */
   async stop(): Promise<void> {
-    if (this.timer !== null) clearInterval(this.timer);
+    if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
     for (const one of this.open.splice(0)) one.stop();
     this.broker.stop();

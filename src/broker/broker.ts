@@ -153,6 +153,7 @@ export class Broker implements FlowObserver {
       this.onInternalError(connection, error);
     }
     this.reading = null;
+    this.output.countInput(chunk.length);
   }
 
   /** A defect of ours: the log says where, and the one connection pays for it. */
@@ -222,7 +223,7 @@ export class Broker implements FlowObserver {
     clientId: string,
     cleanStart: boolean,
   ): { session: Session; isPresent: boolean } {
-    let session = this.sessions.get(clientId) ?? null;
+    let session = this.findSession(clientId);
     if (session !== null && session.link !== null) {
       this.counters.sessionsTakenOver++;
       if (this.log.level >= LogLevel.notice) {
@@ -249,6 +250,16 @@ export class Broker implements FlowObserver {
     this.counters.clientsConnected++;
     this.counters.connects++;
     return { session, isPresent };
+  }
+
+  /** Null also for a session whose time is up and that only waits for the next tick (v5 section 3.1.2.11.2). */
+  private findSession(clientId: string): Session | null {
+    const session = this.sessions.get(clientId) ?? null;
+    const expiresAt = session?.absence?.expiresAtSecond ?? -1;
+    if (session === null || expiresAt < 0 || expiresAt * 1_000 > this.clock.monotonicMs()) return session;
+    this.counters.sessionsExpired++;
+    this.endSession(session);
+    return null;
   }
 
   /** After CONNACK and redelivery: shared messages that waited with nobody connected come here. */

@@ -39,6 +39,9 @@ const LARGEST_CONNECT = 6 * 65_537;
 /** From this many bytes to come on, an incomplete packet is a sign of life. */
 const LARGE_PACKET = 1_000;
 
+/** How many times its limit a client's backlog may be while its producers wait for it. */
+const MOST_OVERSHOOT = 4;
+
 const NO_TOPIC = new Uint8Array(0);
 
 /** How a connection stands; a client sends CONNECT first, and once (v5 [MQTT-3.1.0-1], [MQTT-3.1.0-2]). */
@@ -227,6 +230,12 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     if (this.missingBytes >= LARGE_PACKET) this.lastSeen = this.broker.second;
   }
 
+  protected override checkStart(firstByte: number): void {
+    const type = firstByte >> 4;
+    if (this.state === ConnectionState.new && type !== PacketType.connect) throw notConnect(type);
+    if (type === 0) throw reservedType();
+  }
+
   protected handlePacket(firstByte: number, bytes: Uint8Array, start: number, end: number): void {
     const { broker } = this;
     broker.counters.packetsReceived++;
@@ -234,16 +243,11 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     const type = firstByte >> 4;
     if (this.state !== ConnectionState.connected) {
       if (this.state === ConnectionState.ended) return;
-      if (type !== PacketType.connect) {
-        throw new ProtocolError(
-          ReasonCode.protocolError,
-          `${packetTypeName(type)} before CONNECT`,
-          'v5 [MQTT-3.1.0-1]',
-        );
-      }
+      if (type !== PacketType.connect) throw notConnect(type);
       return handleConnect(broker, this, firstByte, bytes, start, end);
     }
     if (type === PacketType.publish) return handlePublish(broker, this, firstByte, bytes, start, end);
+    if (type === 0) throw reservedType();
     checkFirstByte(firstByte, this.protocolVersion);
     switch (type) {
       case PacketType.puback:
@@ -311,8 +315,8 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
       case PacketType.pubrec:
         if (outgoing !== null && outgoing.handlePubrec(packetId, reasonCode, this, broker)) return;
         this.checkStray(type, packetId);
-        // v5 section 4.3.3: an unknown PUBREC is answered, so that the peer can forget it.
-        if (reasonCode < 0x80) this.sendPubrel(packetId, ReasonCode.packetIdentifierNotFound);
+        // v5 section 4.3.3: an unknown PUBREC is answered, so that the peer can forget it; as in Mosquitto, with success.
+        if (reasonCode < 0x80) this.sendPubrel(packetId);
         return;
       case PacketType.pubcomp:
         if (outgoing === null || !outgoing.handlePubcomp(packetId, this, broker)) this.checkStray(type, packetId);
@@ -374,9 +378,8 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
     this.queue(writer.bytes, writer.packetStart, writer.offset);
   }
 
-  sendPubrel(packetId: number, reasonCode: number): void {
-    const properties = reasonCode === 0 ? null : this.inWords('unknown packet identifier');
-    this.sendAck(PacketType.pubrel, packetId, reasonCode, properties);
+  sendPubrel(packetId: number): void {
+    this.sendAck(PacketType.pubrel, packetId, ReasonCode.success, null);
   }
 
   private sendPingresp(): void {
@@ -551,7 +554,11 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
 
   /** True where a QoS 0 message must be dropped because the client does not read. */
   get isOverflowing(): boolean {
-    return this.backlog !== null && this.backlog.bytes > this.broker.options.maxOutgoingBytes;
+    const { maxOutgoingBytes } = this.broker.options;
+    if (this.backlog === null || this.backlog.bytes <= maxOutgoingBytes) return false;
+    // While its producers wait for it, what each of them had begun to send is let through.
+    const { congestion } = this;
+    return congestion === null || congestion.isStalled || this.backlog.bytes > MOST_OVERSHOOT * maxOutgoingBytes;
   }
 
   /** Takes no more packets, not even those of the chunk at hand, until as many `resumeReading` follow. */
@@ -711,6 +718,15 @@ export class ClientConnection extends ByteConnection implements SessionLink, Lay
   countDrop(reason: DropReason): void {
     this.broker.counters.drop(reason);
   }
+}
+
+/** Mosquitto's code: there is no such packet, whatever its bytes. */
+function reservedType(): ProtocolError {
+  return new ProtocolError(ReasonCode.protocolError, 'packet type 0 is reserved', 'v5 section 2.1.2');
+}
+
+function notConnect(type: number): ProtocolError {
+  return new ProtocolError(ReasonCode.protocolError, `${packetTypeName(type)} before CONNECT`, 'v5 [MQTT-3.1.0-1]');
 }
 
 /** IPv4 addresses reach a socket of both families as ::ffff:a.b.c.d; a unix socket has none. */

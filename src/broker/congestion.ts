@@ -2,10 +2,11 @@ import type { ClientConnection } from './client-connection.ts';
 import type { Counters } from './counters.ts';
 import type { OutgoingFlow, QueueLimits } from '../session/outgoing-flow.ts';
 
-/** Unsent bytes of a receiver above which its producers are held back. */
+/** Unsent bytes of a receiver above which its producers are held back, where the limit of a connection is not lower. */
 const HIGH_WATER = 1024 * 1024;
-const LOW_WATER = HIGH_WATER / 2;
 const CHECK_MS = 100;
+/** A check that comes later than this found the broker itself kept from running, and judges nobody. */
+const LATE_MS = 150;
 /** What a receiver must take between two checks to hold producers back: 64 KiB, or 32 acknowledgements. */
 const LEAST_PROGRESS = 256;
 export const ACK_PROGRESS = LEAST_PROGRESS / 32;
@@ -14,8 +15,10 @@ export const ACK_PROGRESS = LEAST_PROGRESS / 32;
 export class Congestion {
   /** Producers whose reads wait for it. */
   readonly waiting: ClientConnection[] = [];
-  /** It stopped reading: nobody waits for it any more, and what it can't take is dropped. */
+  /** It stopped reading: nobody waits for it while it does, and what it can't take is dropped. */
   isStalled = false;
+  /** It has not been congested for a whole interval yet. */
+  isNew = true;
   /** 256-byte units, and acknowledgements as `ACK_PROGRESS` of them, that went through since the last check. */
   progress = 0;
 }
@@ -23,18 +26,21 @@ export class Congestion {
 /**
  * Back pressure from receivers to producers. A receiver that reads, but slower than its producers send, makes them
  * wait, so that a burst arrives whole; one that takes less than some 640 KiB/s, or acknowledges fewer than 320 messages
- * a second, while it is behind is stalled: from then on what its limits do not hold is dropped and counted, and nobody
- * waits for it. A stopped reader so costs its producers at most one check interval.
+ * a second, while it is behind is stalled: until it goes on, what its limits do not hold is dropped and counted, and
+ * nobody waits for it. A stopped reader so costs its producers at most two check intervals.
  */
 export class CongestionControl {
   private readonly congested = new Set<ClientConnection>();
   private readonly counters: Counters;
   private readonly limits: QueueLimits;
+  private readonly highWater: number;
   private timer: ReturnType<typeof setInterval> | null = null;
+  private checkedAtMs = 0;
 
-  constructor(counters: Counters, limits: QueueLimits) {
+  constructor(counters: Counters, limits: QueueLimits & { readonly maxOutgoingBytes: number }) {
     this.counters = counters;
     this.limits = limits;
+    this.highWater = Math.min(HIGH_WATER, limits.maxOutgoingBytes / 2);
   }
 
   get size(): number {
@@ -42,7 +48,7 @@ export class CongestionControl {
   }
 
   onBlocked(connection: ClientConnection): void {
-    if (connection.congestion === null && connection.backlogBytes >= HIGH_WATER) this.begin(connection);
+    if (connection.congestion === null && connection.backlogBytes >= this.highWater) this.begin(connection);
   }
 
   /** A QoS 1 or 2 message was queued for the connection's session. */
@@ -62,7 +68,9 @@ export class CongestionControl {
   private begin(connection: ClientConnection): void {
     connection.congestion = new Congestion();
     this.congested.add(connection);
-    this.timer ??= setInterval(() => this.check(), CHECK_MS);
+    if (this.timer !== null) return;
+    this.checkedAtMs = performance.now();
+    this.timer = setInterval(() => this.check(), CHECK_MS);
   }
 
   /** Holds back a producer that sends to a congested receiver. */
@@ -77,7 +85,7 @@ export class CongestionControl {
 
   /** Bytes or acknowledgements of a congested connection went through. */
   onProgress(connection: ClientConnection): void {
-    if (connection.backlogBytes > LOW_WATER) return;
+    if (connection.backlogBytes > this.highWater / 2) return;
     if (this.queueFill(connection.session?.outgoing ?? null) <= 0.25) this.release(connection);
   }
 
@@ -103,13 +111,20 @@ export class CongestionControl {
   }
 
   private check(): void {
+    const nowMs = performance.now();
+    const isLate = nowMs - this.checkedAtMs > LATE_MS;
+    this.checkedAtMs = nowMs;
     for (const connection of this.congested) {
       const congestion = connection.congestion!;
-      const made = congestion.progress;
+      const isMoving = congestion.progress >= LEAST_PROGRESS;
+      const canTell = !congestion.isNew && !isLate;
       congestion.progress = 0;
-      if (made >= LEAST_PROGRESS) continue;
-      congestion.isStalled = true;
-      this.resumeProducers(congestion);
+      congestion.isNew = false;
+      if (isMoving) congestion.isStalled = false;
+      else if (canTell && !congestion.isStalled) {
+        congestion.isStalled = true;
+        this.resumeProducers(congestion);
+      }
     }
   }
 

@@ -1,9 +1,16 @@
-import { type ConnectPacket, decodeConnect, peekConnectVersion, type WillMessage } from '../protocol/connect.ts';
+import {
+  type ConnectPacket,
+  ConnectPayloadError,
+  decodeConnect,
+  forwardedWillProperties,
+  peekConnectVersion,
+  type WillMessage,
+} from '../protocol/connect.ts';
 import { encodeConnack } from '../protocol/connack.ts';
 import { ByteWriter, varintLength } from '../protocol/byte-writer.ts';
 import { checkFirstByte } from '../protocol/packet.ts';
 import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
-import { encodePropertyList, type Properties, WILL_PROPERTIES } from '../protocol/properties.ts';
+import type { Properties } from '../protocol/properties.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { ReasonCode, reasonCodeName, toConnectReturnCode } from '../protocol/reason-code.ts';
 import { encodeUtf8 } from '../protocol/utf8.ts';
@@ -38,12 +45,29 @@ export function handleConnect(
       return refuse(connection, '', ReasonCode.unsupportedProtocolVersion, error.message);
     }
     broker.counters.connectionsRefused++;
+    if (!(error instanceof ConnectPayloadError)) throw error;
+    // As Mosquitto: an identifier that is no text is one that is not allowed, and the rest goes unanswered.
+    if (error.field === 'client identifier') {
+      throw new ProtocolError(ReasonCode.clientIdentifierNotValid, error.message, error.clause);
+    }
+    leaveUnanswered(connection);
     throw error;
   }
   if (packet.properties !== null) connection.setClientLimits(packet.properties);
   const refusal = checkConnect(broker, connection, packet);
-  if (refusal !== null) return refuse(connection, packet.clientId, refusal.reasonCode, refusal.cause);
-  admit(broker, connection, packet);
+  if (refusal !== null) {
+    if (refusal.isUnanswered === true) leaveUnanswered(connection);
+    return refuse(connection, packet.clientId, refusal.reasonCode, refusal.cause);
+  }
+  const willProperties = packet.will?.properties ? forwardedWillProperties(bytes, start, end) : NO_PROPERTIES;
+  admit(broker, connection, packet, willProperties);
+}
+
+const NO_PROPERTIES = new Uint8Array(0);
+
+/** The connection closes without CONNACK, as Mosquitto does it: one that has no version yet is not answered. */
+function leaveUnanswered(connection: ClientConnection): void {
+  connection.protocolVersion = 0;
 }
 
 /** The framer lets a longer Remaining Length pass while it does not know the version (v5 [MQTT-1.5.5-1]). */
@@ -56,6 +80,7 @@ function checkShortestLength(firstByte: number, bytes: Uint8Array, start: number
 interface Refusal {
   readonly reasonCode: ReasonCode;
   readonly cause: string;
+  readonly isUnanswered?: boolean;
 }
 
 /** Everything that may speak against a well-formed CONNECT; null: nothing does. */
@@ -65,7 +90,9 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
   if (packet.clientId === '') {
     const mayBeEmpty = isV5 || (packet.protocolVersion === ProtocolVersion.v311 && packet.cleanStart);
     if (!mayBeEmpty || !options.allowZeroLengthClientid) {
-      return { reasonCode: ReasonCode.clientIdentifierNotValid, cause: 'empty client identifier' };
+      // Mosquitto's code in MQTT 5.
+      const reasonCode = isV5 ? ReasonCode.unspecifiedError : ReasonCode.clientIdentifierNotValid;
+      return { reasonCode, cause: 'empty client identifier' };
     }
   }
   if (packet.properties?.authenticationMethod !== undefined) {
@@ -83,10 +110,11 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
       return { reasonCode: ReasonCode.retainNotSupported, cause: 'retained will, but retain is not available' };
     }
     if (will.topicName.startsWith('$CONTROL/')) {
-      return { reasonCode: ReasonCode.notAuthorized, cause: 'will on a $CONTROL topic' };
+      return { reasonCode: ReasonCode.notAuthorized, cause: 'will on a $CONTROL topic', isUnanswered: true };
     }
     if (options.messageSizeLimit > 0 && will.payload.length > options.messageSizeLimit) {
-      return { reasonCode: ReasonCode.packetTooLarge, cause: 'will payload is above the size limit' };
+      const reasonCode = isV5 ? ReasonCode.packetTooLarge : ReasonCode.notAuthorized;
+      return { reasonCode, cause: 'will payload is above the size limit' };
     }
   }
   if (!isV5 && isKeepAliveTooLong(options, packet.keepAlive)) {
@@ -120,7 +148,8 @@ function notAuthorisedText(reasonCode: ReasonCode): string {
 /** Answers CONNACK with the reason in the client's version, then closes. */
 function refuse(connection: ClientConnection, clientId: string, reasonCode: ReasonCode, cause: string): void {
   connection.broker.counters.connectionsRefused++;
-  if (connection.protocolVersion !== ProtocolVersion.v5) {
+  const { protocolVersion } = connection;
+  if (protocolVersion !== ProtocolVersion.v5 && protocolVersion !== 0) {
     const returnCode = toConnectReturnCode(reasonCode);
     if (returnCode !== null) {
       connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: null });
@@ -129,7 +158,12 @@ function refuse(connection: ClientConnection, clientId: string, reasonCode: Reas
   connection.fail(reasonCode, cause, null, clientId);
 }
 
-function admit(broker: Broker, connection: ClientConnection, packet: ConnectPacket): void {
+function admit(
+  broker: Broker,
+  connection: ClientConnection,
+  packet: ConnectPacket,
+  willProperties: Uint8Array,
+): void {
   const { options } = broker;
   const properties = packet.properties ?? {};
   const isV5 = packet.protocolVersion === ProtocolVersion.v5;
@@ -167,7 +201,7 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
     return refuse(connection, clientId, ReasonCode.packetTooLarge, 'CONNACK is larger than the client takes');
   }
 
-  const will = packet.will === null ? null : toWill(broker, clientId, packet.will);
+  const will = packet.will === null ? null : toWill(broker, clientId, packet.will, willProperties);
   const { session, isPresent } = broker.attach(connection, clientId, packet.cleanStart);
   session.protocolVersion = packet.protocolVersion;
   session.username = connection.transportUsername ?? packet.username;
@@ -203,15 +237,13 @@ function addResponseInformation(answer: Properties, { responseTopicPrefix }: Bro
   if (encodeUtf8(information).length <= 65_535) answer.responseInformation = information;
 }
 
-/** Will Properties but the delay are those of the message (v5 section 3.1.3.2). */
-function toWill(broker: Broker, clientId: string, will: WillMessage): Will {
-  const { willDelayInterval = 0, messageExpiryInterval, ...forwarded } = will.properties ?? {};
-  const writer = new ByteWriter(64);
-  encodePropertyList(writer, forwarded, WILL_PROPERTIES);
+/** @param forwarded the Will Properties that are those of the message: all but the intervals (v5 section 3.1.3.2) */
+function toWill(broker: Broker, clientId: string, will: WillMessage, forwarded: Uint8Array): Will {
+  const { willDelayInterval = 0, messageExpiryInterval } = will.properties ?? {};
   const message = new Message(
     broker.topics.byName(will.topicName),
     will.payload,
-    writer.bytes.slice(0, writer.offset),
+    forwarded,
     will.qos,
     will.retain,
     0,

@@ -56,25 +56,23 @@ export function handlePublish(
     // The acknowledgement goes ahead of the copy that the publisher may itself receive.
     connection.sendAck(PacketType.puback, view.packetId, reasonCode, null);
     broker.route(incoming);
-  } else receiveQoS2(broker, connection, session, view.packetId, topic);
+  } else receiveQoS2(broker, connection, session);
   incoming.clear();
 }
 
 /**
- * Holds a QoS 2 message until its PUBREL (v5 section 4.3.3, method A); a second PUBLISH with the same identifier is
- * answered again and changes nothing (v5 [MQTT-4.3.3-10]).
+ * Holds a QoS 2 message until its PUBREL (v5 section 4.3.3, method A). A second PUBLISH with the same identifier is
+ * answered again (v5 [MQTT-4.3.3-10]); with DUP it changes nothing, without it is another message, from a client that
+ * gave the first one up, and takes its place (as Mosquitto).
  */
-function receiveQoS2(
-  broker: Broker,
-  connection: ClientConnection,
-  session: Session,
-  packetId: number,
-  topic: Topic<Session>,
-): void {
+function receiveQoS2(broker: Broker, connection: ClientConnection, session: Session): void {
+  const { packetId, dup } = broker.view;
   session.incoming ??= new Map();
-  if (!session.incoming.has(packetId)) {
+  const isKnown = session.incoming.has(packetId);
+  if (!isKnown || !dup) {
     const maximum = broker.options.maxInflightMessages;
-    if (maximum > 0 && session.incoming.size >= maximum && connection.protocolVersion === ProtocolVersion.v5) {
+    const isFull = !isKnown && maximum > 0 && session.incoming.size >= maximum;
+    if (isFull && connection.protocolVersion === ProtocolVersion.v5) {
       throw new ProtocolError(
         ReasonCode.receiveMaximumExceeded,
         `more than ${maximum} unreleased QoS 2 messages`,
@@ -87,17 +85,16 @@ function receiveQoS2(
   connection.sendAck(PacketType.pubrec, packetId, ReasonCode.success, null);
 }
 
-/** PUBREL: the message goes out once, PUBCOMP ahead of it (v5 [MQTT-4.3.3-11]). */
+/**
+ * PUBREL: the message goes out once, PUBCOMP ahead of it (v5 [MQTT-4.3.3-11]). An identifier that is not known is one
+ * that was completed: as in Mosquitto, that is no error.
+ */
 export function handlePubrel(broker: Broker, connection: ClientConnection, packetId: number): void {
   const session = connection.session!;
   const message = session.incoming?.get(packetId);
-  if (message === undefined) {
-    const properties = connection.inWords('unknown packet identifier');
-    return connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.packetIdentifierNotFound, properties);
-  }
-  session.incoming!.delete(packetId);
+  session.incoming?.delete(packetId);
   connection.sendAck(PacketType.pubcomp, packetId, ReasonCode.success, null);
-  if (message === null) return;
+  if (message === undefined || message === null) return;
   if (message.isExpired(broker.wallMs())) {
     // v5 [MQTT-3.3.2-5]: its time ran out between PUBLISH and PUBREL. It replaced what was retained all the same.
     if (message.retain) broker.unretain(message.topic.name);
@@ -136,7 +133,7 @@ function resolveTopic(broker: Broker, connection: ClientConnection, bytes: Uint8
   if (topic === null) {
     throw isValidUtf8(bytes, view.topicStart, view.topicEnd)
       ? new ProtocolError(
-          ReasonCode.protocolError,
+          ReasonCode.malformedPacket,
           'topic name holds a wildcard or has too many levels',
           'v5 [MQTT-3.3.2-2]',
         )
@@ -193,7 +190,7 @@ function refusePublish(
     if (!isV5) {
       const session = connection.session!;
       session.incoming ??= new Map();
-      if (!session.incoming.has(view.packetId)) session.incoming.set(view.packetId, null);
+      if (!view.dup || !session.incoming.has(view.packetId)) session.incoming.set(view.packetId, null);
     }
     connection.sendAck(PacketType.pubrec, view.packetId, isV5 ? reasonCode : 0, properties);
   }

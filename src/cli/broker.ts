@@ -150,6 +150,8 @@ async function serve(given: ParsedArguments, ports: readonly number[], readiness
   }
   if (running.httpUrl !== null) log.log(LogLevel.information, `HTTP on ${running.httpUrl}`);
   log.log(LogLevel.information, `martlet version ${VERSION} running`);
+  // Whoever put us into the background finds the log complete up to here.
+  await log.flush();
   readiness.ready();
 
   await ended;

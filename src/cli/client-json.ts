@@ -161,7 +161,8 @@ export function rewriteJson(text: string, writer: JsonWriter): void {
 
 /** As cJSON prints a number: integers of 32 bits plainly, others as `%1.15g`, or `%1.17g` where that loses something. */
 export function formatNumber(value: number): string {
-  if (Number.isInteger(value) && Math.abs(value) < 2 ** 31) return String(value === 0 ? 0 : value);
+  if (Object.is(value, -0)) return '-0';
+  if (Number.isInteger(value) && Math.abs(value) < 2 ** 31) return String(value);
   const short = formatG(value, 15);
   return Number(short) === value ? short : formatG(value, 17);
 }

@@ -103,7 +103,7 @@ async function serve(given: ParsedArguments): Promise<number> {
   await running.stop();
   await log.flush();
   // The terminal shows ^C at the beginning of this line.
-  process.stdout.write(`${signal === 'SIGINT' ? '\n' : ''}Martlet has stopped.\n`);
+  process.stdout.write(`${signal === 'SIGINT' && process.stdout.isTTY ? '\n' : ''}Martlet has stopped.\n`);
   return ExitStatus.success;
 }
 

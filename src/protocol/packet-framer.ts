@@ -57,6 +57,12 @@ export abstract class PacketFramer {
   protected abstract handlePacket(firstByte: number, bytes: Uint8Array, start: number, end: number): void;
   /** Most bytes a packet may have, fixed header included. */
   protected abstract maximumPacketLength(): number;
+  /**
+   * Looks at the first byte of a packet that is not whole yet, or never will be: some need no more to be refused.
+   *
+   * @throws ProtocolError
+   */
+  protected checkStart(_firstByte: number): void {}
   /** Keeps a copy of `chunk[start, end)`, which came while paused, to be pushed after `isPaused` is false again. */
   protected holdBytes(_chunk: Uint8Array, _start: number, _end: number): void {
     throw new Error('a framer that pauses must hold the bytes that come meanwhile');
@@ -100,7 +106,7 @@ export abstract class PacketFramer {
               break;
             }
             shift += 7;
-            if (shift > 21) return this.failLength();
+            if (shift > 21) return this.failLength(chunk[at]!);
           }
         }
       }
@@ -156,7 +162,20 @@ export abstract class PacketFramer {
     }
   }
 
+  private startsBadly(firstByte: number): boolean {
+    try {
+      this.checkStart(firstByte);
+      return false;
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.framingStopped = true;
+      this.handleFramingError(error);
+      return true;
+    }
+  }
+
   private startGathering(chunk: Uint8Array, start: number, end: number, total: number): void {
+    if (this.startsBadly(chunk[start]!)) return;
     const have = end - start;
     const size = total < 0 ? 8 : Math.min(total, Math.max(FIRST_PIECE, have * 2));
     this.gathered = new GatheredPacket(Math.max(size, have));
@@ -198,7 +217,7 @@ export abstract class PacketFramer {
         return i + 1;
       }
       if (i === 4) {
-        this.failLength();
+        this.failLength(packet.bytes[0]!);
         return -1;
       }
     }
@@ -212,7 +231,8 @@ export abstract class PacketFramer {
     return false;
   }
 
-  private failLength(): void {
+  private failLength(firstByte: number): void {
+    if (this.startsBadly(firstByte)) return;
     this.failFraming(ReasonCode.malformedPacket, 'remaining length is longer than four bytes', 'v5 section 1.5.5');
   }
 

@@ -330,7 +330,7 @@ export function encodeProperties(writer: ByteWriter, properties: Properties | nu
 }
 
 /** The properties alone, without the length that `encodeProperties` puts in front. */
-export function encodePropertyList(writer: ByteWriter, properties: Properties, holder: PropertyHolder): void {
+function encodePropertyList(writer: ByteWriter, properties: Properties, holder: PropertyHolder): void {
   for (const field of Object.keys(properties) as (keyof Properties)[]) {
     const value = properties[field];
     if (value === undefined) continue;

@@ -123,7 +123,7 @@ describe('topic names', () => {
     expect(isValidTopicFilter('a\0b')).toBe(false);
   });
 
-  test('have 200 levels at most, as in Mosquitto', () => {
+  test('have 201 levels at most, as in Mosquitto', () => {
     expect(isValidTopicName('/'.repeat(MAX_TOPIC_LEVELS - 1))).toBe(true);
     expect(isValidTopicName('/'.repeat(MAX_TOPIC_LEVELS))).toBe(false);
   });

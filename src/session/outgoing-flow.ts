@@ -1,5 +1,4 @@
 // On the road of QoS 1 and 2 messages. Benchmark: bench/broker (q1-100pairs).
-import { ReasonCode } from '../protocol/reason-code.ts';
 import { Delivery, DeliveryState } from './delivery.ts';
 import { Deque } from './deque.ts';
 
@@ -9,7 +8,7 @@ export interface SessionLink {
   readonly window: number;
   /** Sends a PUBLISH; false where the packet is larger than the client takes (v5 [MQTT-3.1.2-24]). */
   sendPublish(delivery: Delivery, dup: boolean): boolean;
-  sendPubrel(packetId: number, reasonCode: number): void;
+  sendPubrel(packetId: number): void;
 }
 
 /** What the flow tells of messages that end without delivery. */
@@ -125,7 +124,7 @@ export class OutgoingFlow {
     let room = link.window;
     for (const { state } of this.inflight.values()) if (state === DeliveryState.released) room--;
     for (const delivery of this.inflight.values()) {
-      if (delivery.state === DeliveryState.released) link.sendPubrel(delivery.packetId, ReasonCode.success);
+      if (delivery.state === DeliveryState.released) link.sendPubrel(delivery.packetId);
       else if (room <= 0) {
         delivery.state = DeliveryState.unresent;
         this.unresent++;
@@ -184,7 +183,7 @@ export class OutgoingFlow {
       delivery.state = DeliveryState.released;
       this.inflight.set(packetId, delivery);
     }
-    link.sendPubrel(packetId, ReasonCode.success);
+    link.sendPubrel(packetId);
     return true;
   }
 

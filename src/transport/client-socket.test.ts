@@ -46,6 +46,8 @@ interface Peer {
   received: number;
   text: string;
   isPaused: boolean;
+  /** Of a connection that did not close in good order. */
+  error: string | null;
 }
 
 /** A server that counts what it gets. `pauseAtOnce` makes it read nothing until `resume`. */
@@ -54,7 +56,7 @@ function listen(options: { tls?: Bun.TLSOptions; unix?: string; pauseAtOnce?: bo
   const ended = Promise.withResolvers<Peer>();
   const socket: Bun.SocketHandler<Peer> = {
     open(peer) {
-      peer.data = { received: 0, text: '', isPaused: options.pauseAtOnce === true };
+      peer.data = { received: 0, text: '', isPaused: options.pauseAtOnce === true, error: null };
       if (peer.data.isPaused) peer.pause();
       peers.push(peer);
       if (options.greeting !== undefined) peer.write(options.greeting);
@@ -64,7 +66,10 @@ function listen(options: { tls?: Bun.TLSOptions; unix?: string; pauseAtOnce?: bo
       if (peer.data.received < 10_000) peer.data.text += chunk.toString();
     },
     // A peer whose TLS handshake failed was never opened, and has no data.
-    close: (peer) => ended.resolve(peer.data ?? { received: 0, text: '', isPaused: false }),
+    close: (peer, error) => {
+      const data = peer.data ?? { received: 0, text: '', isPaused: false, error: null };
+      ended.resolve({ ...data, error: error?.message ?? null });
+    },
     error() {},
   };
   const tls = options.tls === undefined ? {} : { tls: options.tls };
@@ -150,6 +155,25 @@ describe('plain', () => {
     transport.resume();
     await all;
     expect(recorder.text).toBe('hellomore');
+  });
+
+  // Closing the socket at once resets the connection, and Mosquitto then loses the last acknowledgement and DISCONNECT.
+  test('what was sent before close arrives although the server is sending', async () => {
+    const { address, peers, ended } = listen({ greeting: new Uint8Array(3_000_000), pauseAtOnce: true });
+    const recorder = new Recorder();
+    new ClientSockets(plain).connect(address, recorder);
+    const sent = new Promise<void>((resolve) => {
+      recorder.onChunk = (transport) => {
+        transport.write(bytes('last words'), 0, 10);
+        transport.close();
+        resolve();
+      };
+    });
+    await sent;
+    await Bun.sleep(20);
+    peers[0]!.resume();
+    expect(await ended).toMatchObject({ text: 'last words', error: null });
+    expect(await recorder.closed.promise).toBeNull();
   });
 
   test('tells of its end after close has returned', async () => {

@@ -47,6 +47,8 @@ export interface ClientSocketOptions {
 type BunSocket = Bun.Socket<ClientSocket>;
 
 const BUFFER_BYTES = 32 * 1024;
+/** A server that does not end its side is left after this; Bun counts in steps of four seconds. */
+const CLOSE_TIMEOUT_S = 5;
 /** Free buffers kept for the next tick. */
 const MAX_FREE_BUFFERS = 64;
 
@@ -75,6 +77,7 @@ export class ClientSockets {
     },
     drain: (socket) => guard(socket.data, () => socket.data.onDrain()),
     close: (socket, error) => guard(socket.data, () => socket.data.onClose(error ?? null)),
+    timeout: (socket) => guard(socket.data, () => socket.data.onTimeout()),
     error: (socket, error) => socket.data.onError(error),
     connectError: (socket, error) => guard(socket.data, () => socket.data.onConnectError(error)),
   };
@@ -292,10 +295,16 @@ class ClientSocket implements ClientTransport {
     this.backlog = null;
   }
 
+  /**
+   * Ends our side and reads on, into nothing, until the server ends its side. Closing at once would answer what the
+   * server is still sending with a reset, and that can destroy what we sent last before the server reads it.
+   */
   private endSocket(): void {
-    // Nobody reads any more: a paused socket would never see the server's end.
-    if (this.isPaused) this.socket?.resume();
-    this.socket?.end();
+    const { socket } = this;
+    if (socket === null) return;
+    if (this.isPaused) socket.resume();
+    socket.shutdown();
+    socket.timeout(CLOSE_TIMEOUT_S);
   }
 
   started(): void {
@@ -344,12 +353,16 @@ class ClientSocket implements ClientTransport {
   }
 
   onData(chunk: Uint8Array): void {
-    if (this.isOver || !this.hasOpened) return;
+    if (this.isOver || this.isClosing || !this.hasOpened) return;
     this.handlers.onTransportData(this, chunk, 0, chunk.length);
   }
 
   onDrain(): void {
     if (!this.isOver) this.sendBacklog();
+  }
+
+  onTimeout(): void {
+    this.socket?.terminate();
   }
 
   /** The TLS session failed; `onClose` follows. */

@@ -9,6 +9,8 @@ const ARENA_BYTES = 256 * 1024;
 const SCRATCH_BYTES = 256 * 1024;
 /** Frames encoded in one tick before they are written out in the middle of it: a broadcast stays within memory. */
 const TICK_BYTES = 8 * 1024 * 1024;
+/** Bytes read in one tick before what they brought about is written: only then shows who does not take it. */
+const INPUT_BYTES = 1024 * 1024;
 
 /**
  * Memory that outgoing frames live in until the end of the tick, and the list of connections that have some. What a
@@ -27,6 +29,7 @@ export class OutputLoop {
   private scheduled = false;
   private flushing = false;
   private tickBytes = 0;
+  private inputBytes = 0;
   private readonly runFlush = (): void => {
     this.scheduled = false;
     this.flushAll();
@@ -43,6 +46,12 @@ export class OutputLoop {
     // Frames of this tick keep the old memory alive until they are written.
     this.arena = new Uint8Array(Math.max(ARENA_BYTES, bytes));
     this.offset = 0;
+  }
+
+  /** To be called with the length of what was read, once it has been handled. */
+  countInput(bytes: number): void {
+    this.inputBytes += bytes;
+    if (this.inputBytes >= INPUT_BYTES) this.flushAll();
   }
 
   /** True when so much is waiting that a fan-out should call `flushAll` before it goes on. */
@@ -67,6 +76,7 @@ export class OutputLoop {
     this.arena = this.base;
     this.offset = 0;
     this.tickBytes = 0;
+    this.inputBytes = 0;
     this.flushing = false;
   }
 }

@@ -71,6 +71,16 @@ describe('a run', () => {
     expect(log[5]).toBe(`martlet version ${version} terminating`);
   });
 
+  test('by bin/martlet is one process, so that its id and its signals are the ones of the broker', async () => {
+    const pidFile = join(folder, 'bin.pid');
+    const command = [join(import.meta.dir, '..', '..', 'bin', 'martlet')];
+    const args = ['broker', '-c', file('bin.conf', ...free, `pid_file ${pidFile}`)];
+    await using broker = new Running(args, { cwd: '/', command });
+    await broker.port();
+    expect(readFileSync(pidFile, 'utf8')).toBe(`${broker.child.pid}\n`);
+    expect(await broker.end('SIGTERM')).toBe(0);
+  });
+
   test('leaves its port free for the next one at once', async () => {
     let port = 0;
     {
@@ -195,7 +205,6 @@ describe('refused:', () => {
     [['-p', 'x'], "Invalid port 'x' for -p: expected a number from 1 to 65535."],
     [['-p', '0'], "Invalid port '0' for -p: expected a number from 1 to 65535."],
     [['-p', '65536'], "Invalid port '65536' for -p: expected a number from 1 to 65535."],
-    [Array.from({ length: 11 }, () => ['-p', '1']).flat(), 'Only 10 ports can be specified on the command line.'],
     [['-x'], "Unknown option '-x'."],
     [['--verbos'], "Unknown option '--verbos'. Did you mean --verbose?"],
     [['--verbose=1'], '--verbose takes no value.'],
@@ -204,6 +213,15 @@ describe('refused:', () => {
     [['--test-config'], '--test-config needs a file to test: -c FILE.'],
   ])('%p', async (args, text) => {
     expect(await run(['broker', ...args])).toEqual({ status: 3, stdout: '', stderr: `Error: ${text}\n` });
+  });
+
+  test('more than ten ports', async () => {
+    const args = Array.from({ length: 11 }, () => ['-p', '1']).flat();
+    expect(await run(['broker', ...args])).toEqual({
+      status: 3,
+      stdout: '',
+      stderr: 'Error: Only 10 ports can be specified on the command line.\n',
+    });
   });
 
   test('a port in use, by one line that names the port and who holds it, status 1', async () => {

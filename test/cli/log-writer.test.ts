@@ -242,17 +242,24 @@ describe('a reader of the log that stops reading', () => {
     await untilListening(port);
     const { socket, connack } = await connectTo(port);
     expect(connack).toBe('20020000');
-    // 8,000 messages, each of which makes a line of more than 250 bytes: more than the pipe and the log keep.
-    const topic = Buffer.alloc(200, 'a');
-    const publish = Buffer.concat([Buffer.from([0x30, 0xca + 1, 0x01, 0, 200]), topic, Buffer.from('1')]);
-    const pong = new Promise<Buffer>((resolve) => socket.once('data', resolve));
-    for (let i = 0; i < 8_000; i++) socket.write(publish);
+    // 8,000 SUBSCRIBEs, each of which makes a line of more than 200 bytes: more than the pipe and the log keep.
+    const filter = Buffer.alloc(200, 'a');
+    const subscribe = Buffer.concat([Buffer.from([0x82, 0xcd, 0x01, 0, 1, 0, 200]), filter, Buffer.from([0])]);
+    let received = '';
+    const pong = new Promise<void>((resolve) => {
+      socket.on('data', (chunk: Buffer) => {
+        received += chunk.toString('hex');
+        if (received.endsWith('d000')) resolve();
+      });
+    });
+    for (let i = 0; i < 8_000; i++) socket.write(subscribe);
     socket.write(Buffer.from([0xc0, 0]));
-    expect((await pong).toString('hex')).toBe('d000');
+    await pong;
+    expect(received).toBe(`${'9003000100'.repeat(8_000)}d000`);
     socket.destroy();
     expect(await broker.end('SIGTERM')).toBe(0);
     reader.goOn();
-    await until(() => reader.text.includes('Received PUBLISH'));
+    await until(() => reader.text.includes(`\t${filter} (QoS 0)\n`));
   });
 });
 

@@ -53,9 +53,13 @@ export class Running implements AsyncDisposable {
   /** `stderr` may be a descriptor instead. */
   constructor(
     args: readonly string[],
-    { cwd = root, stderr = 'pipe' }: { cwd?: string; stderr?: 'pipe' | number } = {},
+    {
+      cwd = root,
+      stderr = 'pipe',
+      command = martlet,
+    }: { cwd?: string; stderr?: 'pipe' | number; command?: readonly string[] } = {},
   ) {
-    this.child = Bun.spawn([...martlet, ...args], {
+    this.child = Bun.spawn([...command, ...args], {
       cwd,
       env: cleanEnvironment(),
       stdin: 'ignore',

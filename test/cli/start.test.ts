@@ -67,16 +67,12 @@ describe('without a configuration file', () => {
     expect(broker.stderr).toBe('');
   });
 
-  test.each([
-    ['SIGINT', '\nMartlet has stopped.\n'],
-    ['SIGTERM', 'Martlet has stopped.\n'],
-    ['SIGHUP', 'Martlet has stopped.\n'],
-  ] as const)('%s ends it cleanly with one line', async (signal, line) => {
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends it cleanly with one line', async (signal) => {
     await using broker = new Running(['start', ...freePorts], { cwd: folderWith('empty', null) });
     await broker.output('stdout', /Ctrl-C\.\n$/);
     const before = broker.stdout;
     expect(await broker.end(signal)).toBe(0);
-    expect(broker.stdout.slice(before.length)).toBe(line);
+    expect(broker.stdout.slice(before.length)).toBe('Martlet has stopped.\n');
     expect(broker.stderr).toBe('');
   });
 

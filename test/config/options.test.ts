@@ -119,11 +119,11 @@ const tlsCases: readonly Case[] = [
 ];
 
 describe('an option takes effect:', () => {
-  test.each(cases)('%s', (line, read, expected) => {
+  test.each(cases)('%j', (line, read, expected) => {
     expect(read(parse('listener 1884', line))).toEqual(expected);
   });
 
-  test.each(tlsCases)('with TLS, %s', (line, read, expected) => {
+  test.each(tlsCases)('with TLS, %j', (line, read, expected) => {
     expect(read(parse('listener 1884', ...tlsLines, line))).toEqual(expected);
   });
 

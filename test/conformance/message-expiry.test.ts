@@ -108,8 +108,11 @@ test('v5 [MQTT-3.3.2-6] a connected receiver gets the interval as it was publish
   expect(intervals(subscriber)).toEqual([0]);
   publisher.publish('a', 'x', { qos: 2, packetId: 1, ...expiry(30) });
   t.advance(10_000);
+  const plain = t.connect({ clientId: 'plain' });
+  plain.subscribe('a', 0);
   publisher.send('62020001');
   expect(intervals(subscriber)).toEqual([20]);
+  expect(intervals(plain)).toEqual([20]);
   expect(payloads(old).length).toBe(5);
 });
 

@@ -31,7 +31,7 @@ testRefusals(ProtocolVersion.v5, [
   {
     name: 'v5 [MQTT-3.3.2-2] [MQTT-4.7.0-1] refuses a topic name with wildcards',
     send: ['30070003612f2b0078', '30050001230078', '30070003612b620078', '32090003612f2300010078'],
-    reasonCode: 0x82,
+    reasonCode: 0x81,
   },
   {
     name: 'v5 [MQTT-3.3.2-13] refuses a response topic that is not UTF-8',
@@ -136,11 +136,11 @@ test('v5 [MQTT-3.3.4-1] v3.1.1 [MQTT-3.3.4-1] answers a PUBLISH as its QoS asks'
   expectQuiet(v5);
 });
 
-test('v5 [MQTT-3.4.2-1] [MQTT-3.5.2-1] tells a publisher that nobody subscribed, and v3.1.1 nothing', () => {
+test('v5 [MQTT-3.4.2-1] [MQTT-3.5.2-1] tells a QoS 1 publisher that nobody subscribed; nothing at QoS 2, whose message goes out later, and in v3.1.1', () => {
   const t = new TestBroker();
   const v5 = t.connect({ clientId: 'p5' });
   expect(exchange(v5, '320700016100010078')).toBe('4003000110');
-  expect(exchange(v5, '340700016100010078')).toBe('5003000110');
+  expect(exchange(v5, '340700016100010078')).toBe('50020001');
   const v3 = t.connect({ version: 4, clientId: 'p3' });
   expect(exchange(v3, '3206000161000178')).toBe('40020001');
   expect(exchange(v3, '3406000161000178')).toBe('50020001');

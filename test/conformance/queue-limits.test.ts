@@ -75,9 +75,9 @@ test('max_queued_bytes counts topic, payload and properties, and what leaves the
   const flow = t.broker.sessions.get('s')!.outgoing!;
   expect([flow.queue.length, flow.queuedBytes]).toEqual([2, 101]);
   const back = connect(t);
-  expect(payloads(back)).toEqual(['x'.repeat(50), 'z'.repeat(49)]);
+  expect(drainMessages(back).map(({ payload }) => text(payload))).toEqual(['x'.repeat(50), 'z'.repeat(49)]);
   expect(flow.queuedBytes).toBe(0);
-  back.puback(1).puback(2).drop();
+  back.drop();
   publishMany(t, ['w'.repeat(100)]);
   expect(payloads(connect(t))).toEqual(['w'.repeat(100)]);
 });

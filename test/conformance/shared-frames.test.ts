@@ -135,31 +135,49 @@ test('several messages of one chunk keep their bytes apart', () => {
 
 test('a fan-out larger than the memory of a tick arrives whole', () => {
   const t = new TestBroker();
-  const peers = Array.from({ length: 120 }, (_, i) => {
-    const peer = t.connect({ version: i % 3 === 0 ? 4 : 5, clientId: `s${i}` });
-    peer.subscribe('a', (i % 2) as QoS, i % 3 === 1 ? { identifier: i } : {});
+  const peers = Array.from({ length: 60 }, (_, i) => {
+    const peer = t.connect({ version: i % 6 === 0 ? 4 : 5, clientId: `s${i}` });
+    // Most need a frame each; between them some share one.
+    peer.subscribe('a', (i % 2) as QoS, i % 6 > 1 ? { identifier: i } : {});
     peer.take();
     return peer;
   });
-  const publisher = t.connect({ version: 4, clientId: 'p' });
-  const payload = 'z'.repeat(1_900);
-  const one = encodePacket(
-    {
-      type: PacketType.publish,
-      dup: false,
-      qos: 0,
-      retain: false,
-      topicName: 'a',
-      packetId: 0,
-      properties: null,
-      payload: utf8(payload),
-    },
-    4,
+  const publisher = t.connect({ clientId: 'p' });
+  const messages = Array.from({ length: 130 }, (_, i) => `${i} ${'z'.repeat(1_900)}`);
+  const packets = messages.map((payload) =>
+    encodePacket(
+      {
+        type: PacketType.publish,
+        dup: false,
+        qos: 0,
+        retain: false,
+        topicName: 'a',
+        packetId: 0,
+        properties: { messageExpiryInterval: 9 },
+        payload: utf8(payload),
+      },
+      5,
+    ),
   );
-  // 120 receivers, a third with a frame each, 120 messages in one tick: 9 MB.
-  publisher.send(new Uint8Array(Buffer.concat(Array.from({ length: 120 }, () => one))));
-  for (const peer of peers) {
-    const got = publishes(peer);
-    expect([got.length, got.every((packet) => text(packet.payload) === payload)]).toEqual([120, true]);
+  // 42 frames of 1.9 KB for each of 130 messages in one tick: 10 MB.
+  publisher.send(new Uint8Array(Buffer.concat(packets)));
+  for (const peer of peers) expect(publishes(peer).map(({ payload }) => text(payload))).toEqual(messages);
+}, 30_000);
+
+test('a frame that receivers share is right on both sides of a flush in the middle of its fan-out', () => {
+  const t = new TestBroker();
+  const peers = Array.from({ length: 160 }, (_, i) => {
+    const peer = t.connect({ clientId: `s${i}` });
+    // The first and the last share a frame; the others have one each, of 60 KB.
+    peer.subscribe('a', 0, i % 159 === 0 ? {} : { identifier: i });
+    return peer;
+  });
+  const properties = { contentType: 'c'.repeat(60_000) };
+  publishWhole(t.connect({ clientId: 'p' }), 'a', 'x', 1, { properties });
+  for (const [i, peer] of peers.entries()) {
+    const [packet, ...others] = publishes(peer);
+    const own = i % 159 === 0 ? {} : { subscriptionIdentifiers: [i] };
+    expect(packet?.properties).toEqual({ ...properties, ...own });
+    expect(others.length).toBe(0);
   }
-});
+}, 30_000);

@@ -1,7 +1,7 @@
 /** Runs sequences against a broker and writes down what comes back. */
 import { toHex, utf8 } from './bytes.ts';
 import type { Sequence, Step } from './sequence.ts';
-import { Wire } from './wire.ts';
+import { STEP, Wire } from './wire.ts';
 
 /** By client, in the order in which they first appear: packets as hex, `closed`. */
 export type Transcript = ReadonlyMap<string, readonly string[]>;
@@ -16,7 +16,7 @@ export async function run(sequence: Sequence, port: number): Promise<Transcript>
   const all = new Map<string, Wire[]>();
   try {
     for (const step of sequence.steps) {
-      if (step.act === 'send' || step.act === 'drop') for (const wire of wires.values()) wire.mark = wire.packetCount;
+      if (step.act === 'send' || step.act === 'drop') for (const wire of wires.values()) wire.beginStep();
       await perform(step, port, wires, all);
       if (!sequence.isQuiet) await fence(step, wires);
     }
@@ -81,7 +81,30 @@ const ASSIGNED_ID = /6175746f2d(?:3[0-9]|4[1-6]){8}(?:2d(?:3[0-9]|4[1-6]){4}){3}
 function normalise({ tag, unordered }: Sequence, client: string, events: readonly string[]): string[] {
   const tagHex = toHex(utf8(tag));
   const list = events.map((event) => event.replaceAll(tagHex, '<tag>').replaceAll(ASSIGNED_ID, '<assigned>'));
-  return unordered.includes(client) ? list.toSorted() : list;
+  const ordered = unordered.includes(client) ? (step: string[]) => step.toSorted() : acksFirst;
+  const result: string[] = [];
+  for (let at = 0; at <= list.length; ) {
+    const next = list.indexOf(STEP, at);
+    const end = next < 0 ? list.length : next;
+    result.push(...ordered(list.slice(at, end)));
+    at = end + 1;
+  }
+  return result;
+}
+
+/**
+ * PUBACK, PUBREC and PUBCOMP go to a publisher ahead of its own copy of the message: Mosquitto 2.1's order, and that of
+ * 2.0 the other way round.
+ */
+function acksFirst(step: readonly string[]): string[] {
+  const isAck = (event: string) => /^(?:40|50|70)/.test(event);
+  const result: string[] = [];
+  for (const event of step) {
+    let at = result.length;
+    if (isAck(event)) while (at > 0 && result[at - 1]!.startsWith('3')) at--;
+    result.splice(at, 0, event);
+  }
+  return result;
 }
 
 /** Runs all of them, `width` at a time. */

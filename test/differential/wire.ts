@@ -4,6 +4,9 @@ import { toHex } from './bytes.ts';
 /** In place of what never came within a limit. */
 export const Missing = { pingresp: 'no PINGRESP', packet: 'nothing came', close: 'still open' } as const;
 
+/** Stands in `Wire.events` where a step began. */
+export const STEP = 'step';
+
 const PINGRESP = 'd000';
 
 /** Cuts a stream of the broker, which is taken to be right, into packets. */
@@ -44,7 +47,7 @@ function packetEnd(stream: Uint8Array, start: number): number {
 }
 
 export class Wire {
-  /** Packets as hex, `closed`, and what is missing, in the order in which they came. */
+  /** Packets as hex, `closed`, what is missing, and `STEP`, in the order in which they came. */
   readonly events: string[] = [];
   isClosed = false;
   /** CONNACK with success came: the client may send PINGREQ. */
@@ -113,6 +116,11 @@ export class Wire {
       clearTimeout(timer);
     }
     return true;
+  }
+
+  beginStep(): void {
+    this.mark = this.packetCount;
+    this.events.push(STEP);
   }
 
   send(bytes: Uint8Array): void {

@@ -1,10 +1,11 @@
-// node mqttjs-volume.mjs URL LEVEL COUNT CAFILE: publishes COUNT numbered messages at each QoS with one client and
-// receives them with another. Prints how many came at each QoS, and the first that was not the one expected (-1: none).
+// node mqttjs-volume.mjs URL LEVEL COUNTS CAFILE: publishes numbered messages with one client, as many at QoS 0, 1 and 2
+// as COUNTS says (such as 100,50,50), and receives them with another. Prints how many came at each QoS, and the first
+// that was not the one expected (-1: none).
 import { readFileSync } from 'node:fs';
 import mqtt from 'mqtt';
 
-const [url, level, countText, cafile] = process.argv.slice(2);
-const count = Number(countText);
+const [url, level, countsText, cafile] = process.argv.slice(2);
+const counts = countsText.split(',').map(Number);
 const options = {
   protocolVersion: Number(level),
   ...(level === '3' ? { protocolId: 'MQIsdp' } : {}),
@@ -25,7 +26,7 @@ subscriber.on('message', (topic, payload, packet) => {
   const isRight = Number(payload.toString()) === received[qos] && packet.qos === qos;
   if (!isRight && firstWrong[qos] < 0) firstWrong[qos] = received[qos];
   received[qos]++;
-  if (received.every((one) => one >= count)) finish();
+  if (received.every((one, i) => one >= counts[i])) finish();
 });
 const topic = (qos) => `volume/${process.pid}/${qos}`;
 for (const qos of [0, 1, 2]) await subscriber.subscribeAsync(topic(qos), { qos });
@@ -33,7 +34,7 @@ for (const qos of [0, 1, 2]) await subscriber.subscribeAsync(topic(qos), { qos }
 /** Publishes all messages of one QoS, a window at a time, in order. */
 async function publishAll(qos) {
   const pending = [];
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < counts[qos]; i++) {
     if (pending.length >= (qos === 0 ? 1_000 : WINDOW)) await pending.shift();
     pending.push(publisher.publishAsync(topic(qos), String(i), { qos }));
   }

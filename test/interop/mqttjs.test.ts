@@ -246,18 +246,18 @@ describe('MQTT 5', () => {
 });
 
 describe('in a Node.js process', () => {
-  /** Transport and version; each QoS has its own topic and 10,000 messages. */
+  /** Transport, version, and how many messages of each QoS; WebSocket costs MQTT.js several times as much. */
   test.each([
-    ['mqtt', 5],
-    ['mqtts', 4],
-    ['ws', 5],
-    ['wss', 3],
+    ['mqtt', 5, [10_000, 10_000, 10_000]],
+    ['mqtts', 4, [10_000, 10_000, 10_000]],
+    ['ws', 5, [10_000, 10_000, 2_000]],
+    ['wss', 3, [10_000, 2_000, 2_000]],
   ] as const)(
-    '10,000 messages of each QoS over %s with protocol level %d arrive in order, each once',
-    async (transport, level) => {
+    'over %s with protocol level %d messages of each QoS arrive in order, each once',
+    async (transport, level, counts) => {
       const files = await certificateFiles();
       const script = join(import.meta.dir, 'mqttjs-volume.mjs');
-      const child = Bun.spawn(['node', script, url(transport), String(level), '10000', files.ca], {
+      const child = Bun.spawn(['node', script, url(transport), String(level), counts.join(), files.ca], {
         stdin: 'ignore',
         stdout: 'pipe',
         stderr: 'pipe',
@@ -265,7 +265,7 @@ describe('in a Node.js process', () => {
       });
       const [out, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
       expect([await child.exited, errors]).toEqual([0, '']);
-      expect(JSON.parse(out)).toEqual({ received: [10_000, 10_000, 10_000], firstWrong: [-1, -1, -1] });
+      expect(JSON.parse(out)).toEqual({ received: [...counts], firstWrong: [-1, -1, -1] });
     },
     60_000,
   );

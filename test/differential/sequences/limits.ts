@@ -46,13 +46,13 @@ list.add('alias: v5 of a message refused', (s) => {
   s.send('a', publish(5, '$SYS/x', '1', { qos: 1, properties: '230001' }));
   s.send('a', publish(5, '', '2', { qos: 1, properties: '230001' }));
 });
-for (const maximum of [1, 3, 65_535]) {
+for (const maximum of [1, 2, 65_535]) {
   list.add(`alias: v5 the broker makes up to ${maximum}`, (s) => {
     s.connect('a', { properties: bytes('22', u16(maximum)) });
     s.send('a', subscribe(5, 1, [[s.topic('#'), 1]]));
     s.connect('b');
     for (const round of [1, 2]) {
-      for (let i = 1; i <= 9; i++) s.send('b', publish(5, s.topic(`${i}`), `${round}`));
+      for (let i = 1; i <= 3; i++) s.send('b', publish(5, s.topic(`${i}`), `${round}`));
     }
     s.send('b', publish(5, s.topic('1'), 'x', { qos: 1 }));
     s.send('b', publish(5, s.topic('2'), 'x', { properties: bytes('0101', '02', u32(900)) }));

@@ -177,9 +177,9 @@ for (const version of [3, 4, 5] as const) {
   });
   list.add(`publish: ${v} on another $ topic`, (s) => {
     s.connect('b', { version });
-    s.send('b', subscribe(version, 1, [[`$${s.tag}/#`, 0], ['+/t', 0]]));
+    s.send('b', subscribe(version, 1, [[`$${s.tag}/#`, 0], [`+/${s.tag}`, 0]]));
     s.connect('a', { version });
-    s.send('a', publish(version, `$${s.tag}/t`, 'x', { qos: 1, id: 1 }));
+    s.send('a', publish(version, `$${s.tag}/${s.tag}`, 'x', { qos: 1, id: 1 }));
   });
   list.add(`publish: ${v} above the maximum QoS`, (s) => {
     s.connect('a', { version });

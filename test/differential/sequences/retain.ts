@@ -44,6 +44,7 @@ for (const version of [3, 4, 5] as const) {
     s.send('a', subscribe(version, 3, [[s.topic('+'), 0]]));
   });
   list.add(`retain: ${v} parents before children`, (s) => {
+    s.unordered = ['b'];
     s.connect('a', { version });
     for (const topic of ['1/2/3/4/5', '1/2', '1']) {
       s.send('a', publish(version, s.topic(topic), topic, { retain: true }));

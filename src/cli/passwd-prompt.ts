@@ -1,0 +1,102 @@
+// Asks for a secret on a terminal without showing it, or takes a line of whatever standard input is.
+
+/** What is typed, as bytes. */
+export interface SecretInput {
+  readonly isTerminal: boolean;
+  /** Resolves with null at the end of input. */
+  read(): Promise<Uint8Array | null>;
+  /** Turns echo, line editing and signals of the terminal off and on again. */
+  setRaw(isRaw: boolean): void;
+  close(): void;
+}
+
+export function processInput(): SecretInput {
+  const { stdin } = process;
+  const isTerminal = stdin.isTTY === true;
+  const reader = Bun.stdin.stream().getReader();
+  return {
+    isTerminal,
+    read: async () => (await reader.read()).value ?? null,
+    setRaw: (isRaw) => void (isTerminal && stdin.setRawMode(isRaw)),
+    // What is left of the input is nobody's business any more, and must not keep the process alive.
+    close: () => void reader.cancel().catch(() => {}),
+  };
+}
+
+const CTRL_C = 0x03;
+const CTRL_D = 0x04;
+const BACKSPACE = 0x08;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const CTRL_U = 0x15;
+const DELETE = 0x7f;
+
+/** Reads one secret after the other; what was typed ahead is not lost. */
+export class SecretReader {
+  private readonly input: SecretInput;
+  private ahead: Uint8Array = new Uint8Array(0);
+  private isEnded = false;
+
+  constructor(input: SecretInput) {
+    this.input = input;
+  }
+
+  /** The next line without its end, which may be empty; null where Ctrl-C was typed. */
+  async readLine(): Promise<Uint8Array | null> {
+    this.input.setRaw(true);
+    try {
+      return this.input.isTerminal ? await this.readTyped() : await this.readPlain();
+    } finally {
+      this.input.setRaw(false);
+    }
+  }
+
+  private async fill(): Promise<boolean> {
+    if (this.isEnded) return false;
+    const chunk = await this.input.read();
+    if (chunk === null) {
+      this.isEnded = true;
+      return false;
+    }
+    this.ahead = this.ahead.length === 0 ? chunk.slice() : Buffer.concat([this.ahead, chunk]);
+    return true;
+  }
+
+  private async readPlain(): Promise<Uint8Array> {
+    for (;;) {
+      const end = this.ahead.indexOf(LINE_FEED);
+      if (end >= 0 || !(await this.fill())) {
+        const line = end < 0 ? this.ahead : this.ahead.slice(0, end);
+        this.ahead = end < 0 ? new Uint8Array(0) : this.ahead.slice(end + 1);
+        let length = line.length;
+        while (line[length - 1] === CARRIAGE_RETURN) length--;
+        return line.slice(0, length);
+      }
+    }
+  }
+
+  private async readTyped(): Promise<Uint8Array | null> {
+    const line: number[] = [];
+    for (;;) {
+      for (let i = 0; i < this.ahead.length; i++) {
+        const byte = this.ahead[i]!;
+        const isEnd = byte === CARRIAGE_RETURN || byte === LINE_FEED || (byte === CTRL_D && line.length === 0);
+        if (isEnd || byte === CTRL_C) {
+          this.ahead = this.ahead.slice(i + 1);
+          return isEnd ? Uint8Array.from(line) : null;
+        }
+        if (byte === CTRL_U) line.length = 0;
+        else if (byte === BACKSPACE || byte === DELETE) {
+          // The bytes of a UTF-8 character behind its first are 10xxxxxx.
+          while (((line.pop() ?? 0) & 0xc0) === 0x80);
+        } else if (byte !== CTRL_D) line.push(byte);
+      }
+      this.ahead = new Uint8Array(0);
+      if (!(await this.fill())) return Uint8Array.from(line);
+    }
+  }
+
+  close(): void {
+    this.input.close();
+  }
+}
