@@ -24,7 +24,13 @@ const FLUSH_LIMIT_MS = 1_000;
 export async function runSub(args: string[], io: CommandIo = processIo()): Promise<number> {
   const { status, wasStopped } = await sub(args, io);
   const flushed = Promise.all([io.stdout.flush(), io.stderr.flush()]);
-  await (wasStopped ? Promise.race([flushed, Bun.sleep(FLUSH_LIMIT_MS)]) : flushed);
+  if (!wasStopped) await flushed;
+  else {
+    const limit = Promise.withResolvers<void>();
+    const timer = setTimeout(limit.resolve, FLUSH_LIMIT_MS);
+    await Promise.race([flushed, limit.promise]);
+    clearTimeout(timer);
+  }
   return status;
 }
 

@@ -202,6 +202,18 @@ describe('keep alive', () => {
     expect(its.cause.kind).toBe(CloseKind.keepAliveTimeout);
   });
 
+  test('does not blame the server for silence while nobody reads', () => {
+    const its = new RecordingClient({ keepAlive: 10 });
+    const connection = its.connect();
+    its.client.pauseReading();
+    its.advance(100_000);
+    expect(its.client.isConnected).toBe(true);
+    expect(connection.take().length).toBeGreaterThan(8);
+    its.client.resumeReading();
+    its.advance(30_000);
+    expect(its.cause.kind).toBe(CloseKind.keepAliveTimeout);
+  });
+
   test('takes any packet for a sign of life', () => {
     const its = new RecordingClient({ keepAlive: 10 });
     const connection = its.connect();

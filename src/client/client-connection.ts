@@ -54,6 +54,7 @@ export abstract class ClientConnection extends PacketFramer implements Transport
   private lastReceivedMs = 0;
   /** -1: no PINGREQ waits for an answer. */
   private pingSentMs = -1;
+  private readingPaused = false;
   private sentSinceTick = false;
   private receivedSinceTick = false;
 
@@ -97,6 +98,7 @@ export abstract class ClientConnection extends PacketFramer implements Transport
     this.stateSinceMs = nowMs;
     this.lastTickMs = nowMs;
     this.closeReasonCode = 0;
+    this.readingPaused = false;
     this.limits = noServerLimits;
     this.transport = connector(this);
   }
@@ -133,12 +135,14 @@ export abstract class ClientConnection extends PacketFramer implements Transport
     this.sendPacket({ type: PacketType.auth, reasonCode, properties });
   }
 
-  /** Stops messages until `resumeReading`; keep alive goes on, so a server that waits too long is dropped. */
+  /** Stops messages until `resumeReading`, or the end of the connection. Pings go on, but nobody waits for answers. */
   pauseReading(): void {
+    this.readingPaused = true;
     this.transport?.pause();
   }
 
   resumeReading(): void {
+    this.readingPaused = false;
     this.transport?.resume();
   }
 
@@ -149,8 +153,8 @@ export abstract class ClientConnection extends PacketFramer implements Transport
   tick(nowMs: number): void {
     const sinceLastTick = nowMs - this.lastTickMs;
     if (this.sentSinceTick) this.lastSentMs = this.lastTickMs;
-    if (this.receivedSinceTick) this.lastReceivedMs = nowMs;
-    const hasReceived = this.receivedSinceTick;
+    const hasReceived = this.receivedSinceTick || this.readingPaused;
+    if (hasReceived) this.lastReceivedMs = nowMs;
     this.sentSinceTick = false;
     this.receivedSinceTick = false;
     this.lastTickMs = nowMs;

@@ -27,6 +27,8 @@ export class Delivery {
   /** The shared subscription it came by, else null: it may go to another member (v5 section 4.8.2). */
   readonly shared: Subscription<Session> | null;
   packetId = 0;
+  /** Place in the order of sending, given by the table in flight. */
+  order = 0;
   state: DeliveryState = DeliveryState.queued;
 
   constructor(message: Message, qos: QoS, retain: boolean, identifier: number, shared: Subscription<Session> | null) {

@@ -1,6 +1,7 @@
 // On the road of QoS 1 and 2 messages. Benchmark: bench/broker (q1-100pairs).
 import { Delivery, DeliveryState } from './delivery.ts';
 import { Deque } from './deque.ts';
+import { InflightTable } from './inflight-table.ts';
 
 /** The connection a session sends on. */
 export interface SessionLink {
@@ -38,11 +39,7 @@ export interface QueueLimits {
 
 /** Outgoing QoS 1 and 2 messages of one session: the window in flight, and the queue behind it, both in order. */
 export class OutgoingFlow {
-  /**
-   * By packet identifier; a Map keeps the order of sending, which is the order of redelivery (v5 [MQTT-4.6.0-1]). What
-   * its PUBREC released stands in the order of the PUBRECs (v5 [MQTT-4.6.0-4]).
-   */
-  readonly inflight = new Map<number, Delivery>();
+  readonly inflight = new InflightTable();
   readonly queue = new Deque<Delivery>();
   queuedBytes = 0;
   private nextPacketId = 1;
@@ -98,7 +95,7 @@ export class OutgoingFlow {
     // A message that waited while 65,535 others came may find its identifier taken; the window is smaller than that.
     while (this.inflight.has(delivery.packetId)) delivery.packetId = this.takePacketId();
     delivery.state = DeliveryState.published;
-    this.inflight.set(delivery.packetId, delivery);
+    this.inflight.add(delivery);
     if (!link.sendPublish(delivery, false)) {
       this.inflight.delete(delivery.packetId);
       observer.onDropped(delivery, DropReason.tooLarge);
@@ -130,7 +127,7 @@ export class OutgoingFlow {
         this.unresent++;
       } else if (this.sendAgain(delivery, link, observer)) room--;
     }
-    this.resendOrder = this.unresent === 0 ? null : this.inflight.values();
+    this.resendOrder = this.unresent === 0 ? null : this.inflight.values().values();
     this.pump(link, observer);
   }
 
@@ -138,7 +135,7 @@ export class OutgoingFlow {
     while (this.unresent > 0 && this.inflight.size - this.unresent < link.window) {
       const { done, value } = this.resendOrder!.next();
       if (done === true) break;
-      if (value.state !== DeliveryState.unresent) continue;
+      if (value.state !== DeliveryState.unresent || this.inflight.get(value.packetId) !== value) continue;
       this.unresent--;
       this.sendAgain(value, link, observer);
     }
@@ -181,7 +178,7 @@ export class OutgoingFlow {
     if (delivery.state !== DeliveryState.released) {
       this.remove(delivery);
       delivery.state = DeliveryState.released;
-      this.inflight.set(packetId, delivery);
+      this.inflight.add(delivery);
     }
     link.sendPubrel(packetId);
     return true;

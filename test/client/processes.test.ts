@@ -67,9 +67,16 @@ describe('sub', () => {
       if (packet?.type === PacketType.subscribe) connection.sendBytes(numberedMessages(count));
       if (packet?.type === PacketType.pingreq) pinged.resolve();
     });
-    const child = start('sub', `-t slow -C ${count} -k 5`, 'ignore', flood.port);
-    // Nobody reads what it prints until it had to ping.
+    // The reader begins when the client had to ping.
+    const script = `{ "$0" "$@"; echo "status $?" >&2; } | { read -r first; cat ${server.folder}/go; echo "$first"; cat; }`;
+    await Bun.$`mkfifo ${server.folder}/go`;
+    const args = `sub -h 127.0.0.1 -p ${flood.port} -t slow -C ${count} -k 5`.split(' ');
+    const child = Bun.spawn(['sh', '-c', script, process.execPath, runner, ...args], {
+      stdout: 'pipe',
+      stderr: 'pipe',
+    });
     await pinged.promise;
+    await Bun.write(`${server.folder}/go`, '');
     let expected = 0;
     let rest = '';
     for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) {
@@ -78,8 +85,9 @@ describe('sub', () => {
       for (const line of lines) if (line.startsWith(`${expected} `)) expected++;
     }
     expect(expected).toBe(count);
-    expect(await child.exited).toBe(0);
+    expect(await child.stderr.text()).toBe('status 0\n');
     expect(flood.connections).toHaveLength(1);
+    await child.exited;
     expect(child.resourceUsage()!.maxRSS).toBeLessThan(200e6);
     flood.stop();
   }, 20_000);

@@ -14,8 +14,8 @@ import { WireClient, type WireOptions } from '../support/wire-client.ts';
 setDefaultTimeout(60_000);
 
 const MEBIBYTE = 1024 * 1024;
-/** Frames of one tick are queued before the limit can be looked at. */
-const TICK_BYTES = 8 * MEBIBYTE;
+/** What may be read and queued before the broker writes, and sees who does not take it: 1 MiB and the last chunk. */
+const TICK_BYTES = 2 * MEBIBYTE;
 
 const transports = ['tcp', 'tls', 'tls with several certificates'] as const;
 type Transport = (typeof transports)[number];
@@ -149,7 +149,7 @@ describe.each([...transports])('over %s a subscriber that stops reading', (trans
 
     expect(reading.indexes).toEqual(count(total));
     expect(elsewhere.indexes).toEqual(count(total));
-    expect(mostBytes).toBeGreaterThan(MEBIBYTE);
+    expect(mostBytes).toBeGreaterThan(maxOutgoingBytes);
     expect(mostBytes).toBeLessThan(maxOutgoingBytes + TICK_BYTES);
     const lost = dropped(DropReason.slowReader);
     expect(lost).toBeGreaterThan(total / 4);
@@ -196,9 +196,12 @@ describe.each([...transports])('over %s a subscriber that stops reading', (trans
   });
 });
 
-describe.each([...transports])('over %s a subscriber that reads slowly', (transport) => {
-  test('loses nothing of a burst of 200,000 at QoS 0 as long as it goes on', async () => {
-    const total = 200_000;
+describe('a subscriber that reads slowly', () => {
+  test.each([
+    ['tcp', 200_000],
+    ['tls', 100_000],
+    ['tls with several certificates', 100_000],
+  ] as const)('over %s loses nothing of a burst of %d at QoS 0 as long as it goes on', async (transport, total) => {
     await start();
     const slow = await reader('slow', 0, transport);
     const publisher = await connect('publisher', {}, transport);

@@ -28,7 +28,7 @@ export class FakeConnection extends PacketFramer {
 
   sendBytes(bytes: Uint8Array): void {
     if (this.waiting === null) this.write(bytes);
-    else this.waiting = Uint8Array.from([...this.waiting, ...bytes]);
+    else this.waiting = Buffer.concat([this.waiting, bytes]);
   }
 
   close(): void {

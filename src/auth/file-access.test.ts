@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'bun:test';
+import { ReasonCode } from '../protocol/reason-code.ts';
+import type { Identity } from './access-control.ts';
+import { FileAccess, type FileAccessParts } from './file-access.ts';
+import { LoginLimiter } from './login-limiter.ts';
+import { PasswordChecker } from './password-checker.ts';
+import { PasswordFile } from './password-file.ts';
+import { formatPasswordHash, HashKind, hashPassword } from './password-hash.ts';
+
+const { success, notAuthorized, connectionRateExceeded } = ReasonCode;
+const utf8 = (text: string) => new TextEncoder().encode(text);
+const line = async (name: string, password: string, iterations = 1) =>
+  `${name}:${formatPasswordHash(await hashPassword(utf8(password), HashKind.pbkdf2, iterations))}\n`;
+const ann = await line('ann', 'right');
+const slow = await line('slow', 'right', 20_000);
+const passwords = PasswordFile.parse(ann + slow, 'pw');
+
+function access(parts: Partial<FileAccessParts> = {}) {
+  return new FileAccess({
+    allowAnonymous: false,
+    passwords,
+    topics: null,
+    checker: new PasswordChecker(),
+    limiter: null,
+    ...parts,
+  });
+}
+
+const who = (username: string | null, address = '192.0.2.1'): Identity => ({ clientId: 'c', username, address });
+
+describe('who gets in', () => {
+  test('users with their password', () => {
+    expect(access().authenticate(who('ann'), utf8('right'))).toBe(success);
+    expect(access().authenticate(who('ann'), utf8('wrong'))).toBe(notAuthorized);
+    expect(access().authenticate(who('ann'), null)).toBe(notAuthorized);
+    expect(access().authenticate(who('bob'), utf8('right'))).toBe(notAuthorized);
+  });
+
+  test.each([true, false])(
+    'clients without a user name by allow_anonymous %p, an empty one is none',
+    (allowAnonymous) => {
+      const expected = allowAnonymous ? success : notAuthorized;
+      for (const file of [passwords, null]) {
+        const control = access({ allowAnonymous, passwords: file });
+        expect(control.authenticate(who(null), null)).toBe(expected);
+        expect(control.authenticate(who(''), utf8('x'))).toBe(expected);
+      }
+    },
+  );
+
+  test('allow_anonymous lets no user in with a wrong password', () => {
+    expect(access({ allowAnonymous: true }).authenticate(who('ann'), utf8('wrong'))).toBe(notAuthorized);
+    expect(access({ allowAnonymous: true }).authenticate(who('bob'), null)).toBe(notAuthorized);
+  });
+
+  test('without a password file, any user name counts as none', () => {
+    expect(access({ passwords: null, allowAnonymous: true }).authenticate(who('bob'), utf8('x'))).toBe(success);
+    expect(access({ passwords: null }).authenticate(who('bob'), utf8('x'))).toBe(notAuthorized);
+  });
+});
+
+describe('with a limit on failures', () => {
+  const limited = () => {
+    const clock = { now: 0 };
+    return { clock, control: access({ limiter: new LoginLimiter(() => clock.now) }) };
+  };
+
+  test('the eleventh failure in a row is not looked at, right or wrong, until it is forgiven', () => {
+    const { clock, control } = limited();
+    for (let i = 0; i < 10; i++) expect(control.authenticate(who('ann'), utf8('wrong'))).toBe(notAuthorized);
+    expect(control.authenticate(who('ann'), utf8('right'))).toBe(connectionRateExceeded);
+    expect(control.authenticate(who('ann', '192.0.2.2'), utf8('right'))).toBe(success);
+    clock.now += 10_000;
+    expect(control.authenticate(who('ann'), utf8('right'))).toBe(success);
+    expect(control.authenticate(who('ann'), utf8('wrong'))).toBe(notAuthorized);
+  });
+
+  test('clients without a password, or without a name, are refused and not counted', () => {
+    const { control } = limited();
+    for (let i = 0; i < 1_000; i++) {
+      expect(control.authenticate(who('ann'), null)).toBe(notAuthorized);
+      expect(control.authenticate(who(null), null)).toBe(notAuthorized);
+    }
+    expect(control.authenticate(who('ann'), utf8('right'))).toBe(success);
+  });
+
+  test('guesses that wait for their turn at the same time get no more tries than those one after the other', async () => {
+    const { control } = limited();
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => control.authenticate(who('slow'), utf8(`guess ${i}`))),
+    );
+    const looked = answers.filter((answer) => answer === notAuthorized).length;
+    // Those under way at once, four at most, cannot know of each other.
+    expect(looked).toBeWithin(10, 14);
+    expect(answers.filter((answer) => answer === connectionRateExceeded)).toHaveLength(100 - looked);
+  });
+});
+
+test('a login that waits is dropped when its client is gone', async () => {
+  const control = access({ checker: new PasswordChecker({ concurrency: 1 }) });
+  const first = control.authenticate(who('slow'), utf8('wrong'));
+  const gone = control.authenticate(who('slow'), utf8('right'), () => false);
+  expect(await Promise.all([first, gone])).toEqual([notAuthorized, connectionRateExceeded]);
+});
+
+describe('who stays after a reload', () => {
+  const stays = (username: string | null, after: Partial<FileAccessParts>, before: Partial<FileAccessParts> = {}) =>
+    access(after).keeps({ clientId: 'c', username }, access(before));
+
+  test('users whose line is the same', async () => {
+    expect(stays('ann', { passwords: PasswordFile.parse(`\n${ann}`, 'pw') })).toBe(true);
+    expect(stays('ann', { passwords: PasswordFile.parse(slow, 'pw') })).toBe(false);
+    expect(stays('ann', { passwords: PasswordFile.parse(await line('ann', 'new'), 'pw') })).toBe(false);
+    expect(stays('ann', {}, { passwords: null })).toBe(false);
+  });
+
+  test('anonymous clients as long as they are allowed', () => {
+    expect(stays(null, { allowAnonymous: true })).toBe(true);
+    expect(stays(null, {})).toBe(false);
+    expect(stays('x', { passwords: null, allowAnonymous: true })).toBe(true);
+    expect(stays('x', { passwords: null })).toBe(false);
+  });
+});
