@@ -29,11 +29,11 @@ function access(parts: Partial<FileAccessParts> = {}) {
 const who = (username: string | null, address = '192.0.2.1'): Identity => ({ clientId: 'c', username, address });
 
 describe('who gets in', () => {
-  test('users with their password', () => {
+  test('users with their password', async () => {
     expect(access().authenticate(who('ann'), utf8('right'))).toBe(success);
     expect(access().authenticate(who('ann'), utf8('wrong'))).toBe(notAuthorized);
     expect(access().authenticate(who('ann'), null)).toBe(notAuthorized);
-    expect(access().authenticate(who('bob'), utf8('right'))).toBe(notAuthorized);
+    expect(await access().authenticate(who('bob'), utf8('right'))).toBe(notAuthorized);
   });
 
   test.each([true, false])(

@@ -19,8 +19,8 @@ describe('hashes made elsewhere', () => {
       '$7$101$r4oQjzrg2G+2C0nZ$xFSaY+nkjaWC6p5tXuw9IiDdGHLmkdRjQUeIdWHHRHHX5s1+CDMZI9NBZBE34+F0HRph7N/8lHrQfcIfWHnOaA==',
       'pw',
     ],
-    ['$argon2id$v=19$m=65536,t=2,p=1$c29tc2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc', 'password'],
-    ['$argon2id$v=19$m=256,t=2,p=1$c29tc2FsdA$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4', 'password'],
+    ['$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc', 'password'],
+    ['$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4', 'password'],
   ])('%s', async (text, password) => {
     const hash = parsePasswordHash(text);
     expect(await checkPassword(hash, utf8(password))).toBe(true);
@@ -88,14 +88,14 @@ describe('what is no hash', () => {
     ['$6$AAAA$AAAA', /has 3 bytes/],
     [`$6$${base64(65)}$${base64(64)}`, /salt is too long/],
     ['$argon2id$', /expected/],
-    ['$argon2id$v=16$m=64,t=1,p=1$c29tc2FsdA$c29tc2FsdA', /expected/],
-    ['$argon2i$v=19$m=64,t=1,p=1$c29tc2FsdA$c29tc2FsdA', /not hashed/],
-    ['$argon2id$v=19$m=7,t=1,p=1$c29tc2FsdA$c29tc2FsdA', /range/],
-    ['$argon2id$v=19$m=64,t=0,p=1$c29tc2FsdA$c29tc2FsdA', /range/],
-    ['$argon2id$v=19$m=64,t=1,p=0$c29tc2FsdA$c29tc2FsdA', /range/],
-    ['$argon2id$v=19$m=99999999,t=1,p=1$c29tc2FsdA$c29tc2FsdA', /range/],
-    ['$argon2id$v=19$m=64,t=1,p=1$AAAA$c29tc2FsdA', /salt is too short/],
-    ['$argon2id$v=19$m=64,t=1,p=1$c29tc2FsdA$AAAA', /hash is too short/],
+    ['$argon2id$v=16$m=64,t=1,p=1$c29tZXNhbHQ$c29tZXNhbHQ', /expected/],
+    ['$argon2i$v=19$m=64,t=1,p=1$c29tZXNhbHQ$c29tZXNhbHQ', /not hashed/],
+    ['$argon2id$v=19$m=7,t=1,p=1$c29tZXNhbHQ$c29tZXNhbHQ', /range/],
+    ['$argon2id$v=19$m=64,t=0,p=1$c29tZXNhbHQ$c29tZXNhbHQ', /range/],
+    ['$argon2id$v=19$m=64,t=1,p=0$c29tZXNhbHQ$c29tZXNhbHQ', /range/],
+    ['$argon2id$v=19$m=99999999,t=1,p=1$c29tZXNhbHQ$c29tZXNhbHQ', /range/],
+    ['$argon2id$v=19$m=64,t=1,p=1$AAAA$c29tZXNhbHQ', /salt is too short/],
+    ['$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$AAAA', /hash is too short/],
   ])('%j', (text, message) => {
     expect(() => parsePasswordHash(text)).toThrow(PasswordHashError);
     expect(() => parsePasswordHash(text)).toThrow(message);
