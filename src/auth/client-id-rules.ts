@@ -48,7 +48,12 @@ export function chooseClientId(
     const mayBeEmpty =
       protocolVersion === ProtocolVersion.v5 || (protocolVersion === ProtocolVersion.v311 && cleanStart);
     if (!mayBeEmpty || !rules.allowZeroLengthClientid) {
-      return refusal(ReasonCode.clientIdentifierNotValid, 'empty client identifier');
+      // Mosquitto's code in MQTT 5.
+      const isV5 = protocolVersion === ProtocolVersion.v5;
+      return refusal(
+        isV5 ? ReasonCode.unspecifiedError : ReasonCode.clientIdentifierNotValid,
+        'empty client identifier',
+      );
     }
   }
   let chosen = isAssigned ? rules.autoIdPrefix + makeId() : clientId;

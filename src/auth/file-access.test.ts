@@ -33,6 +33,8 @@ describe('who gets in', () => {
     expect(access().authenticate(who('ann'), utf8('right'))).toBe(success);
     expect(access().authenticate(who('ann'), utf8('wrong'))).toBe(notAuthorized);
     expect(access().authenticate(who('ann'), null)).toBe(notAuthorized);
+    const empty = PasswordFile.parse(await line('ann', ''), 'pw');
+    expect(access({ passwords: empty }).authenticate(who('ann'), utf8(''))).toBe(notAuthorized);
     expect(await access().authenticate(who('bob'), utf8('right'))).toBe(notAuthorized);
   });
 

@@ -39,7 +39,8 @@ export class FileAccess implements LoginControl {
   ): LoginAnswer {
     const { passwords, checker, limiter } = this.parts;
     if (passwords === null || username === null || username === '') return this.anonymous();
-    if (password === null) return ReasonCode.notAuthorized;
+    // An empty password is none, as in Mosquitto, even if the file has a hash of it.
+    if (password === null || password.length === 0) return ReasonCode.notAuthorized;
     if (limiter === null) return checker.check(passwords, username, password, isWanted);
     if (limiter.isBlocked(address, username)) return ReasonCode.connectionRateExceeded;
     // Asked again when it has waited: others from there may have failed meanwhile.

@@ -19,7 +19,7 @@ describe('hashes made elsewhere', () => {
       '$7$101$r4oQjzrg2G+2C0nZ$xFSaY+nkjaWC6p5tXuw9IiDdGHLmkdRjQUeIdWHHRHHX5s1+CDMZI9NBZBE34+F0HRph7N/8lHrQfcIfWHnOaA==',
       'pw',
     ],
-    ['$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHApl8ArZWb2GRPPc', 'password'],
+    ['$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc', 'password'],
     ['$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4', 'password'],
   ])('%s', async (text, password) => {
     const hash = parsePasswordHash(text);

@@ -14,7 +14,8 @@ import { NEVER_EXPIRES, Session, type Will } from '../session/session.ts';
 import { TimerWheel } from '../session/timer-wheel.ts';
 import type { ByteSocket } from '../transport/byte-connection.ts';
 import { OutputLoop } from '../transport/output-loop.ts';
-import { ClientConnection, plainAddress } from './client-connection.ts';
+import { ClientConnection } from './client-connection.ts';
+import { type ClientLink, plainAddress } from './client-link.ts';
 import { CongestionControl } from './congestion.ts';
 import { Counters } from './counters.ts';
 import { canPublishTo } from './handle-publish.ts';
@@ -64,7 +65,7 @@ export class Broker implements FlowObserver {
   /** Maximum Packet Size in CONNACK; 0: not sent. */
   readonly advertisedMaxPacketSize: number;
   /** The connection whose bytes are being handled, else null. */
-  reading: ClientConnection | null = null;
+  reading: ClientLink | null = null;
   /** Monotonic time in whole seconds, as of the last tick. */
   second: number;
   private readonly clock: Clock;
@@ -72,7 +73,7 @@ export class Broker implements FlowObserver {
   private readonly absenceWheel: TimerWheel<Absence>;
   isStopping = false;
   private isCatchingUp = false;
-  private readonly resuming: ClientConnection[] = [];
+  private readonly resuming: ClientLink[] = [];
 
   constructor(options: BrokerOptions, access: AccessControl, log: Logger, clock: Clock) {
     this.options = options;
@@ -169,7 +170,7 @@ export class Broker implements FlowObserver {
   }
 
   /** Lets a connection that was paused go on, in a turn of its own: not in the middle of another one's packets. */
-  scheduleResume(connection: ClientConnection): void {
+  scheduleResume(connection: ClientLink): void {
     if (this.resuming.push(connection) > 1) return;
     setImmediate(() => {
       for (const one of this.resuming.splice(0)) {

@@ -1,4 +1,4 @@
-import type { ClientConnection } from './client-connection.ts';
+import type { ClientLink } from './client-link.ts';
 import type { Counters } from './counters.ts';
 import type { OutgoingFlow, QueueLimits } from '../session/outgoing-flow.ts';
 
@@ -14,7 +14,7 @@ export const ACK_PROGRESS = LEAST_PROGRESS / 32;
 /** A receiver with more unsent bytes than the high-water mark, or with its queue of QoS 1 and 2 messages half full. */
 export class Congestion {
   /** Producers whose reads wait for it. */
-  readonly waiting: ClientConnection[] = [];
+  readonly waiting: ClientLink[] = [];
   /** It stopped reading: nobody waits for it while it does, and what it can't take is dropped. */
   isStalled = false;
   /** It has not been congested for a whole interval yet. */
@@ -30,7 +30,7 @@ export class Congestion {
  * nobody waits for it. A stopped reader so costs its producers at most two check intervals.
  */
 export class CongestionControl {
-  private readonly congested = new Set<ClientConnection>();
+  private readonly congested = new Set<ClientLink>();
   private readonly counters: Counters;
   private readonly limits: QueueLimits;
   private readonly highWater: number;
@@ -47,12 +47,12 @@ export class CongestionControl {
     return this.congested.size;
   }
 
-  onBlocked(connection: ClientConnection): void {
+  onBlocked(connection: ClientLink): void {
     if (connection.congestion === null && connection.backlogBytes >= this.highWater) this.begin(connection);
   }
 
   /** A QoS 1 or 2 message was queued for the connection's session. */
-  onQueued(connection: ClientConnection, flow: OutgoingFlow): void {
+  onQueued(connection: ClientLink, flow: OutgoingFlow): void {
     if (connection.congestion === null && this.queueFill(flow) > 0.5) this.begin(connection);
   }
 
@@ -65,7 +65,7 @@ export class CongestionControl {
     return Math.max(messages, bytes);
   }
 
-  private begin(connection: ClientConnection): void {
+  private begin(connection: ClientLink): void {
     connection.congestion = new Congestion();
     this.congested.add(connection);
     if (this.timer !== null) return;
@@ -74,7 +74,7 @@ export class CongestionControl {
   }
 
   /** Holds back a producer that sends to a congested receiver. */
-  hold(producer: ClientConnection | null, receiver: ClientConnection): void {
+  hold(producer: ClientLink | null, receiver: ClientLink): void {
     const { congestion } = receiver;
     if (congestion === null || congestion.isStalled || producer === null || !producer.isOpen) return;
     if (congestion.waiting.includes(producer)) return;
@@ -84,20 +84,20 @@ export class CongestionControl {
   }
 
   /** Bytes or acknowledgements of a congested connection went through. */
-  onProgress(connection: ClientConnection): void {
+  onProgress(connection: ClientLink): void {
     if (connection.backlogBytes > this.highWater / 2) return;
     if (this.queueFill(connection.session?.outgoing ?? null) <= 0.25) this.release(connection);
   }
 
-  onDrained(connection: ClientConnection): void {
+  onDrained(connection: ClientLink): void {
     if (connection.congestion !== null) this.onProgress(connection);
   }
 
-  onClosed(connection: ClientConnection): void {
+  onClosed(connection: ClientLink): void {
     if (connection.congestion !== null) this.release(connection);
   }
 
-  private release(connection: ClientConnection): void {
+  private release(connection: ClientLink): void {
     const { congestion } = connection;
     connection.congestion = null;
     this.congested.delete(connection);

@@ -158,12 +158,7 @@ function refuse(connection: ClientConnection, clientId: string, reasonCode: Reas
   connection.fail(reasonCode, cause, null, clientId);
 }
 
-function admit(
-  broker: Broker,
-  connection: ClientConnection,
-  packet: ConnectPacket,
-  willProperties: Uint8Array,
-): void {
+function admit(broker: Broker, connection: ClientConnection, packet: ConnectPacket, willProperties: Uint8Array): void {
   const { options } = broker;
   const properties = packet.properties ?? {};
   const isV5 = packet.protocolVersion === ProtocolVersion.v5;

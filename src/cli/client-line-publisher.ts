@@ -35,7 +35,7 @@ export class LinePublisher {
       onConnected: (client) => {
         const isFirst = this.client === null;
         this.client = client;
-        if (isFirst) void this.readLines();
+        if (isFirst) this.readLines().catch((error: unknown) => this.giveUp(error));
         this.proceed();
       },
       onPublished: (_client, message, reasonCode) => {
@@ -54,6 +54,12 @@ export class LinePublisher {
     // A terminal or pipe may never end; nobody waits for it any more.
     await this.cancelReading?.();
     return status;
+  }
+
+  /** Standard input can't be read any further. */
+  private giveUp(error: unknown): void {
+    this.run.reportError(`Error: ${error instanceof Error ? error.message : String(error)}`);
+    this.run.leave(ExitStatus.failure);
   }
 
   private proceed(): void {

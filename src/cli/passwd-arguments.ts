@@ -155,6 +155,8 @@ function checkNewUser({ username, password }: Pick<PasswdCommand, 'username' | '
   if (username.startsWith(' ') || username.endsWith(' ')) {
     throw new PasswdUsageError('Username must not begin or end with a blank.');
   }
+  // Brokers take an empty password for none, and let nobody in with it.
+  if (password === '') throw new PasswdUsageError('Empty password.');
   if (password !== null && Buffer.byteLength(password) > 65_535) {
     throw new PasswdUsageError('Password must be less than 65536 characters long.');
   }

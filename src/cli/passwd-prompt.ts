@@ -1,4 +1,5 @@
 // Asks for a secret on a terminal without showing it, or takes a line of whatever standard input is.
+import { ExitStatus } from './exit-status.ts';
 
 /** What is typed, as bytes. */
 export interface SecretInput {
@@ -14,10 +15,22 @@ export function processInput(): SecretInput {
   const { stdin } = process;
   const isTerminal = stdin.isTTY === true;
   const reader = Bun.stdin.stream().getReader();
+  const leave = () => {
+    stdin.setRawMode(false);
+    process.exit(ExitStatus.failure);
+  };
   return {
     isTerminal,
     read: async () => (await reader.read()).value ?? null,
-    setRaw: (isRaw) => void (isTerminal && stdin.setRawMode(isRaw)),
+    setRaw: (isRaw) => {
+      if (!isTerminal) return;
+      stdin.setRawMode(isRaw);
+      // Whoever ends us from outside gets the terminal back as it was.
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+        if (isRaw) process.on(signal, leave);
+        else process.off(signal, leave);
+      }
+    },
     // What is left of the input is nobody's business any more, and must not keep the process alive.
     close: () => void reader.cancel().catch(() => {}),
   };
@@ -31,24 +44,24 @@ const CARRIAGE_RETURN = 0x0d;
 const CTRL_U = 0x15;
 const DELETE = 0x7f;
 
-/** Reads one secret after the other; what was typed ahead is not lost. */
+/**
+ * Reads one secret after the other; what was typed ahead is not lost. From the first prompt to `close`, the terminal
+ * shows nothing of what is typed.
+ */
 export class SecretReader {
   private readonly input: SecretInput;
   private ahead: Uint8Array = new Uint8Array(0);
   private isEnded = false;
 
+  /** Call it before the first prompt is shown: whoever types fast is not waiting for it. */
   constructor(input: SecretInput) {
     this.input = input;
+    input.setRaw(true);
   }
 
   /** The next line without its end, which may be empty; null where Ctrl-C was typed. */
-  async readLine(): Promise<Uint8Array | null> {
-    this.input.setRaw(true);
-    try {
-      return this.input.isTerminal ? await this.readTyped() : await this.readPlain();
-    } finally {
-      this.input.setRaw(false);
-    }
+  readLine(): Promise<Uint8Array | null> {
+    return this.input.isTerminal ? this.readTyped() : this.readPlain();
   }
 
   private async fill(): Promise<boolean> {
@@ -97,6 +110,7 @@ export class SecretReader {
   }
 
   close(): void {
+    this.input.setRaw(false);
     this.input.close();
   }
 }

@@ -103,10 +103,12 @@ class Repeater {
     if (this.sent >= repeat) this.run?.leave(ExitStatus.success);
     else if (repeatDelayMs > 0) {
       this.isWaiting = true;
-      setTimeout(() => {
+      const timer = setTimeout(() => {
         this.isWaiting = false;
         this.next(client);
       }, repeatDelayMs);
+      // It must not hold up a process whose connection has ended.
+      timer.unref();
     } else if (qos > 0) this.next(client);
   }
 

@@ -5,7 +5,10 @@ import { IncomingMessage } from './incoming-message.ts';
 import type { PublishFrame } from './outgoing-message.ts';
 import { noServerLimits, type ServerLimits } from './server-limits.ts';
 
-/** What many clients share: how they behave, who is told, and scratch memory that no call leaves in use. */
+/**
+ * What many clients share: how they behave, who is told, and scratch memory. The memory is in use during calls of a
+ * client only, so transports must not call back from inside `write`.
+ */
 export class ClientContext {
   readonly settings: ClientSettings;
   readonly handlers: ClientHandlers;

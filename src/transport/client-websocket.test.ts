@@ -152,7 +152,7 @@ describe('handshake', () => {
     const { pipe, errors } = start();
     pipe.open();
     pipe.finishClose();
-    expect(errors[0]?.failure).toBe('websocket');
+    expect(errors[0]?.failure).toBe('lost');
   });
 });
 

@@ -151,9 +151,7 @@ class WebSocketTransport implements ClientTransport, TransportHandlers, ServerFr
   onTransportClose(_inner: ClientTransport, error: TransportError | null): void {
     if (this.isOver) return;
     const isEarly = error === null && this.response !== null && !this.isClosing;
-    this.over(
-      isEarly ? new TransportError(TransportFailure.webSocket, 'closed before the WebSocket answer', null) : error,
-    );
+    this.over(isEarly ? new TransportError(TransportFailure.lost, 'closed before the WebSocket answer', null) : error);
   }
 
   onPayload(bytes: Uint8Array, start: number, end: number): void {

@@ -134,7 +134,25 @@ describe('pub', () => {
     '-h 127.0.0.1 -p {stranger} --cafile {folder}/ca.pem --insecure -t a -m x -d',
     '-h 127.0.0.1 -p {mutual} --cafile {folder}/ca.pem --cert {folder}/clientCert.pem --key {folder}/clientKey.pem -t a -m x -d',
     '-L mqtts://localhost:{tls}/a -m x --cafile {folder}/ca.pem -d',
+    '--unix {folder}/socket -t a -m x -d',
+    '-p 1 --unix {folder}/socket -t a -m x -d -q 1',
   ])('%s', async (args) => {
     expect((await server.compare('pub', args)).status).toBe(0);
   });
+});
+
+// Mosquitto 2.0's clients have no WebSocket; 2.1's take the same URLs.
+test.each(['ws://127.0.0.1:{websockets}', 'wss://localhost:{secureWebsockets}'])('%s/TOPIC', async (url) => {
+  const trust = url.startsWith('wss') ? '--cafile {folder}/ca.pem' : '';
+  for (const version of ['31', '311', '5']) {
+    const line = `-L ${url}/ws/${version} ${trust} -V ${version} -q 1`;
+    expect((await runOurs('pub', server.words(`${line} -m hello -r`))).status).toBe(0);
+    const { status, stdout } = await runOurs('sub', server.words(`${line} -C 1 -v`));
+    expect({ status, stdout }).toEqual({ status: 0, stdout: `ws/${version} hello\n` });
+  }
+});
+
+test('a WebSocket URL of a server that speaks none', async () => {
+  const { status, stderr } = await runOurs('pub', server.words('-L ws://127.0.0.1:{open}/a -m x'));
+  expect({ status, stderr }).toEqual({ status: 7, stderr: 'Error: The connection was lost.\n' });
 });

@@ -49,6 +49,8 @@ export class WireClient {
   /** The broker sent its FIN, or the socket is gone. */
   isEnded = false;
   isClosed = false;
+  /** Milliseconds of rest after each chunk, for a client that reads slowly; 0: none. */
+  restMs = 0;
   private socket: Bun.Socket<undefined> | null = null;
   private readonly framer: Framer;
   private isRaw = false;
@@ -116,6 +118,10 @@ export class WireClient {
 
   private onData(chunk: Uint8Array): void {
     this.bytesReceived += chunk.length;
+    if (this.restMs > 0) {
+      this.pause();
+      setTimeout(() => this.resume(), this.restMs);
+    }
     if (this.isRaw) this.chunks.push(chunk.slice());
     else this.framer.push(chunk, 0, chunk.length);
     this.wake();

@@ -199,18 +199,15 @@ describe.each([...transports])('over %s a subscriber that stops reading', (trans
 describe('a subscriber that reads slowly', () => {
   test.each([
     ['tcp', 200_000],
-    ['tls', 100_000],
-    ['tls with several certificates', 100_000],
+    ['tls', 200_000],
+    ['tls with several certificates', 200_000],
   ] as const)('over %s loses nothing of a burst of %d at QoS 0 as long as it goes on', async (transport, total) => {
     await start();
     const slow = await reader('slow', 0, transport);
     const publisher = await connect('publisher', {}, transport);
     let mostBytes = 0;
-    every(6, () => {
-      mostBytes = Math.max(mostBytes, connectionOf('slow').backlogBytes);
-      slow.client.resume();
-      setTimeout(() => slow.client.pause(), 2);
-    });
+    every(1, () => (mostBytes = Math.max(mostBytes, connectionOf('slow').backlogBytes)));
+    slow.client.restMs = 8;
     await flood(publisher, total, 100, 0);
     await until('all of them', () => slow.indexes.length >= total, 50_000);
     expect(slow.indexes.length).toBe(total);

@@ -1,7 +1,9 @@
 // `psk_file`: the identities and pre-shared keys of TLS-PSK clients, read as Mosquitto reads them.
-import { readFileSync, statSync } from 'node:fs';
-import { fileLines, trimBlanks } from '../../auth/file-lines.ts';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
+import { fileLines } from '../../auth/file-lines.ts';
+import { splitUserLine } from '../../auth/password-file.ts';
 import { ConfigError, type ConfigProblem, quoted } from '../../config/config-error.ts';
+import { systemErrorText } from '../../config/parse-config.ts';
 
 /** Bytes of the longest key that TLS libraries take. */
 export const MAX_KEY_BYTES = 512;
@@ -11,14 +13,13 @@ export const MAX_IDENTITY_BYTES = 256;
 export interface PskFile {
   /** Keys in bytes, by identity; none is empty. */
   readonly keys: ReadonlyMap<string, Uint8Array>;
-  /** Lines that give nobody a key. */
+  /** For the log: lines that give nobody a key, and a file that others can read. */
   readonly warnings: readonly ConfigProblem[];
 }
 
 /**
- * Reads lines of `IDENTITY:HEXKEY`. White space around both is dropped, `#` in the first column begins a comment, colons
- * in a row count as one, and what follows a third field is dropped, as is a line without a colon. An identity that comes
- * again keeps its first key. No message shows a key.
+ * Reads lines of `IDENTITY:HEXKEY`, taken apart as those of a `password_file`. An identity that comes again keeps its
+ * first key. No message shows a key.
  *
  * @param file its name, for messages
  * @throws ConfigError with all that is wrong: a key that is not hexadecimal or too long, an identity that is no text
@@ -29,59 +30,50 @@ export function parsePskFile(source: Uint8Array | string, file: string): PskFile
   const problems: ConfigProblem[] = [];
   for (const { number, text, problem } of fileLines(source)) {
     const refuse = (what: string) => void problems.push({ file, line: number, text: what });
-    const warn = (what: string) => void warnings.push({ file, line: number, text: what });
-    if (text.startsWith('#')) continue;
+    const ignore = (why: string) => void warnings.push({ file, line: number, text: `${why}; the line is ignored` });
     if (problem !== null) {
       refuse(problem);
       continue;
     }
-    if (trimBlanks(text) === '') continue;
-    if (!text.includes(':')) {
-      warn('is ignored: expected IDENTITY:HEXKEY');
-      continue;
-    }
-    const [first = '', second = ''] = text.split(':').filter((field) => field !== '');
-    const identity = trimBlanks(first);
-    const hex = trimBlanks(second);
-    if (identity === '') {
-      warn('is ignored: the identity is empty');
-    } else if (!/^[0-9A-Fa-f]*$/.test(hex)) {
+    const fields = splitUserLine(text);
+    if (fields === null) continue;
+    const { name: identity, hashText: hex } = fields;
+    if (identity === '') ignore('the identity is empty');
+    else if (!/^[0-9A-Fa-f]*$/.test(hex)) {
       refuse(`psk for identity ${quoted(identity)} contains non-hexadecimal characters`);
-    } else if (hasControls(identity)) {
-      refuse(`identity ${quoted(identity)} contains control characters`);
-    } else if (keys.has(identity)) {
-      warn(`is ignored: identity ${quoted(identity)} has a key already`);
-    } else {
+    } else if (hasControls(identity)) refuse(`identity ${quoted(identity)} contains control characters`);
+    else if (keys.has(identity)) ignore(`identity ${quoted(identity)} has a line above`);
+    else {
       const key = keyFromHex(hex);
       if (key.length > MAX_KEY_BYTES) {
         refuse(`psk for identity ${quoted(identity)} is longer than ${MAX_KEY_BYTES} bytes`);
-      } else if (key.length === 0) {
-        warn(`is ignored: empty psk for identity ${quoted(identity)}`);
-      } else if (Buffer.byteLength(identity) > MAX_IDENTITY_BYTES) {
-        warn(`is ignored: identity ${quoted(identity)} is longer than ${MAX_IDENTITY_BYTES} bytes`);
-      } else {
-        keys.set(identity, key);
-      }
+      } else if (key.length === 0) ignore(`empty psk for identity ${quoted(identity)}`);
+      else if (Buffer.byteLength(identity) > MAX_IDENTITY_BYTES) {
+        ignore(`identity ${quoted(identity)} is longer than ${MAX_IDENTITY_BYTES} bytes`);
+      } else keys.set(identity, key);
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
   return { keys, warnings };
 }
 
-/** @throws ConfigError where it cannot be read either */
+/** @throws ConfigError, also where it cannot be read */
 export function readPskFile(path: string): PskFile {
-  let bytes: Uint8Array;
-  let mode: number;
+  let descriptor: number | null = null;
   try {
-    bytes = readFileSync(path);
-    ({ mode } = statSync(path));
+    descriptor = openSync(path, 'r');
+    const stats = fstatSync(descriptor);
+    if (!stats.isFile()) throw new ConfigError([{ file: path, line: null, text: 'this is not a file' }]);
+    const { keys, warnings } = parsePskFile(readFileSync(descriptor), path);
+    if ((stats.mode & 0o007) === 0) return { keys, warnings };
+    const text = `File ${path} has world readable permissions. To fix this, use \`chmod 0600 ${path}\`.`;
+    return { keys, warnings: [{ file: path, line: null, text }, ...warnings] };
   } catch (error) {
-    throw new ConfigError([{ file: path, line: null, text: `cannot be read: ${(error as Error).message}` }]);
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError([{ file: path, line: null, text: `cannot be read: ${systemErrorText(error)}` }]);
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
   }
-  const parsed = parsePskFile(bytes, path);
-  if ((mode & 0o004) === 0) return parsed;
-  const warning = { file: path, line: null, text: 'can be read by everybody on this machine: chmod 600 is safer' };
-  return { keys: parsed.keys, warnings: [...parsed.warnings, warning] };
 }
 
 /** Neither a user name in MQTT nor a PROXY header may have them. */
@@ -104,5 +96,5 @@ export function keyFromHex(hex: string): Uint8Array {
   while (hex[start] === '0') start++;
   const digits = hex.slice(start);
   const even = digits.length % 2 === 0 ? digits : `0${digits}`;
-  return Uint8Array.from([...new Uint8Array(zeros), ...Buffer.from(even, 'hex')]);
+  return Buffer.concat([new Uint8Array(zeros), Buffer.from(even, 'hex')]);
 }

@@ -39,7 +39,7 @@ export async function startCommandServer(): Promise<CommandServer> {
       websockets: ['allow_anonymous true', 'protocol websockets'],
       secureWebsockets: [...tls('server'), 'protocol websockets'],
     },
-    ['per_listener_settings true'],
+    ['per_listener_settings true', 'listener 0 FOLDER/socket', 'allow_anonymous true'],
     prepareFolder,
   );
   const names = { ...mosquitto.ports, refused, folder: mosquitto.folder };
