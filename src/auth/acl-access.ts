@@ -1,4 +1,4 @@
-// Hot path: who may publish and receive what. Benchmark: bench/micro/acl.ts.
+// Hot path: who may publish and receive what. Benchmark: test/auth/acl-bench.ts.
 import { parseSharedFilter } from '../protocol/topic.ts';
 import { type ClientNames, type ClientTopics, Coverage, type Identity, type TopicAccess } from './access-control.ts';
 import type { AclFile } from './acl-file.ts';

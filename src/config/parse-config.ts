@@ -110,7 +110,7 @@ function parseLine(draft: ConfigDraft, line: string, place: Place): string | nul
 function describeUnknown(name: string): string {
   if (name.startsWith('#')) return 'a comment needs its # in the first column';
   if (isLaterOption(name)) return `the option ${quoted(name)} of mosquitto.conf is not available in this version`;
-  const nearest = nearestName(name, optionsByName.keys());
+  const nearest = /^[\w.-]+$/.test(name) ? nearestName(name, optionsByName.keys()) : null;
   return `unknown option ${quoted(name)}${nearest === null ? '' : `; did you mean '${nearest}'?`}`;
 }
 

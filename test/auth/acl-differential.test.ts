@@ -150,7 +150,10 @@ test(`Mosquitto and we decide the same, ${FILES} files, ${FILES * clients.length
         const context = { seed, text, client, topic };
         expect({ ...context, read: handle.canReceive(topic) }).toEqual({ ...context, read: theirs.read[i]![j]! });
         expect({ ...context, write: handle.canPublish(topic) }).toEqual({ ...context, write: theirs.write[i]![j]! });
-        for (const answer of [theirs.read[i]![j]!, theirs.write[i]![j]!]) answer ? allowed++ : refused++;
+        for (const answer of [theirs.read[i]![j]!, theirs.write[i]![j]!]) {
+          if (answer) allowed++;
+          else refused++;
+        }
       }
     }
   }

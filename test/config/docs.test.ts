@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { optionTables } from '../../src/config/option-docs.ts';
 import { optionGroups } from '../../src/config/option-table.ts';
+import { parseConfig } from '../../src/config/parse-config.ts';
 
 const path = join(import.meta.dir, '..', '..', 'docs', 'configuration.md');
 const begin = '<!-- options: begin, made by test/config/docs.test.ts -->';
@@ -19,6 +20,19 @@ test('docs/configuration.md is in step with the option table', () => {
   const wanted = `\n\n${optionTables()}\n\n`;
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(path, document.slice(0, from) + wanted + document.slice(to));
   else expect(document.slice(from, to)).toBe(wanted);
+});
+
+test('the example in docs/configuration.md is a configuration', () => {
+  const [, example] = /```\n([^]*?)```/.exec(readFileSync(path, 'utf8'))!;
+  const { config, notices } = parseConfig(example!, 'example.conf');
+  expect(notices).toEqual([]);
+  expect(
+    config.listeners.map(({ port, host, protocol, certfile }) => [port, host, protocol, certfile !== null]),
+  ).toEqual([
+    [8883, null, 'mqtt', true],
+    [1883, '127.0.0.1', 'mqtt', false],
+    [8083, null, 'websockets', false],
+  ]);
 });
 
 test('options have one name each, and say what they take, what holds without them, and what they do', () => {

@@ -24,7 +24,14 @@ const WIDTH = 40;
 
 export async function compareAll(sequences: readonly Sequence[]): Promise<Comparison> {
   const kinds = [...new Set(sequences.map((sequence) => sequence.broker))];
-  const list = await Promise.all(kinds.map((kind) => compareOn(kind, sequences.filter((one) => one.broker === kind))));
+  const list = await Promise.all(
+    kinds.map((kind) =>
+      compareOn(
+        kind,
+        sequences.filter((one) => one.broker === kind),
+      ),
+    ),
+  );
   return {
     differences: list.flatMap((one) => one.differences),
     unanswered: list.flatMap((one) => one.unanswered),

@@ -60,7 +60,14 @@ export const intendedDifferences: readonly Intended[] = [
   },
   {
     heading: 'Takeover is told',
-    tails: [tails(10, /^(?:session: v5 (?:is taken over by|that stays goes on as) v\d|will: v5 taken over)/, 'closed', 'e0018e closed')],
+    tails: [
+      tails(
+        10,
+        /^(?:session: v5 (?:is taken over by|that stays goes on as) v\d|will: v5 taken over)/,
+        'closed',
+        'e0018e closed',
+      ),
+    ],
   },
   {
     heading: 'Reserved flags',
@@ -132,10 +139,25 @@ export const intendedDifferences: readonly Intended[] = [
   {
     heading: 'Properties that Mosquitto 2.0 does not check',
     tails: [
-      tails(7, /^(?:publish: v5 with .* is refused|property: PUBLISH with Subscription Identifier,) /, '4003000110 still open', 'e00182 closed'),
-      tails(4, /^connect malformed: v5 (?:Authentication Data|will Payload Format|will Response Topic) /, `${CONNACK} closed`, '2003008200 closed'),
+      tails(
+        7,
+        /^(?:publish: v5 with .* is refused|property: PUBLISH with Subscription Identifier,) /,
+        '4003000110 still open',
+        'e00182 closed',
+      ),
+      tails(
+        4,
+        /^connect malformed: v5 (?:Authentication Data|will Payload Format|will Response Topic) /,
+        `${CONNACK} closed`,
+        '2003008200 closed',
+      ),
       tails(1, /^property: CONNECT with Authentication Data, /, `${CONNACK} still open`, '2003008200 closed'),
-      tails(1, /^connect malformed: v5 will payload that is not the UTF-8 it claims to be /, `${CONNACK} still open`, '2003009900 closed'),
+      tails(
+        1,
+        /^connect malformed: v5 will payload that is not the UTF-8 it claims to be /,
+        `${CONNACK} still open`,
+        '2003009900 closed',
+      ),
     ],
   },
   {
@@ -147,7 +169,14 @@ export const intendedDifferences: readonly Intended[] = [
   },
   {
     heading: 'Protocol Errors in SUBSCRIBE and UNSUBSCRIBE',
-    tails: [tails(7, /^(?:un)?subscribe: v5 (?:options|packet identifier 0|without filters|identifier 0)/, 'e00181 closed', 'e00182 closed')],
+    tails: [
+      tails(
+        7,
+        /^(?:un)?subscribe: v5 (?:options|packet identifier 0|without filters|identifier 0)/,
+        'e00181 closed',
+        'e00182 closed',
+      ),
+    ],
   },
   {
     heading: 'Shared subscriptions without a name or a filter',
@@ -205,19 +234,29 @@ export const intendedDifferences: readonly Intended[] = [
     heading: 'Keep Alive and max_keepalive',
     tails: [
       tails(4, /^connect: v[34] keep alive (?:0|61) where 60 is the maximum /, '20020000', '20020002'),
-      tails(2, /^connect: v5 keep alive (?:0|61) where 60 is the maximum /, '201100000e22000a13003c27001e8480210014', '201100000e13003c22000a27001e8480210014'),
+      tails(
+        2,
+        /^connect: v5 keep alive (?:0|61) where 60 is the maximum /,
+        '201100000e22000a13003c27001e8480210014',
+        '201100000e13003c22000a27001e8480210014',
+      ),
       tails(1, /^connect: v5 keep alive 0 /, '201100000e22000a13ffff27001e8480210014', CONNACK),
     ],
   },
   {
     heading: 'Keep Alive that runs out',
-    tails: [
-      tails(1, /^timer: v5 keep alive of 1 second runs out /, 'closed', 'e0018d closed'),
-    ],
+    tails: [tails(1, /^timer: v5 keep alive of 1 second runs out /, 'closed', 'e0018d closed')],
   },
   {
     heading: 'Response Information',
-    tails: [tails(1, /^connect: v5 with Request Response Information 1 /, CONNACK, '202100001e22000a1a0010726573706f6e73652f<tag>6127001e8480210014')],
+    tails: [
+      tails(
+        1,
+        /^connect: v5 with Request Response Information 1 /,
+        CONNACK,
+        '202100001e22000a1a0010726573706f6e73652f<tag>6127001e8480210014',
+      ),
+    ],
   },
   {
     heading: 'Topic aliases',
@@ -273,8 +312,18 @@ export const intendedDifferences: readonly Intended[] = [
     heading: 'Maximum Packet Size',
     tails: [
       tails(2, /^packet size: v[34] a PUBLISH of 41 bytes where 40 is the maximum /, '40020001 still open', 'closed'),
-      tails(1, /^packet size: v5 a PUBLISH of 41 bytes where 40 is the maximum /, '4003000110 still open', 'e00195 closed'),
-      tails(1, /^packet size: v5 QoS 0 larger than the client takes is dropped /, '301d0008<tag>2f7400787878787878787878787878787878787878', ''),
+      tails(
+        1,
+        /^packet size: v5 a PUBLISH of 41 bytes where 40 is the maximum /,
+        '4003000110 still open',
+        'e00195 closed',
+      ),
+      tails(
+        1,
+        /^packet size: v5 QoS 0 larger than the client takes is dropped /,
+        '301d0008<tag>2f7400787878787878787878787878787878787878',
+        '',
+      ),
     ],
   },
   {

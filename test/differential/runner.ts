@@ -31,12 +31,7 @@ export async function run(sequence: Sequence, port: number): Promise<Transcript>
   return transcript;
 }
 
-async function perform(
-  step: Step,
-  port: number,
-  wires: Map<string, Wire>,
-  all: Map<string, Wire[]>,
-): Promise<void> {
+async function perform(step: Step, port: number, wires: Map<string, Wire>, all: Map<string, Wire[]>): Promise<void> {
   if (step.act === 'pause') return void (await Bun.sleep(step.ms));
   const { client } = step;
   if (step.act === 'open') {
@@ -83,7 +78,7 @@ function normalise({ tag, unordered }: Sequence, client: string, events: readonl
   const list = events.map((event) => event.replaceAll(tagHex, '<tag>').replaceAll(ASSIGNED_ID, '<assigned>'));
   const ordered = unordered.includes(client) ? (step: string[]) => step.toSorted() : acksFirst;
   const result: string[] = [];
-  for (let at = 0; at <= list.length; ) {
+  for (let at = 0; at <= list.length;) {
     const next = list.indexOf(STEP, at);
     const end = next < 0 ? list.length : next;
     result.push(...ordered(list.slice(at, end)));

@@ -88,7 +88,10 @@ export async function startMosquitto(
   for (let tries = 0; ; tries++) {
     await choosePorts();
     if (await start()) break;
-    if (tries === 2) throw new Error(`mosquitto does not start:\n${await log()}${await stderr()}`);
+    if (tries < 2) continue;
+    const said = `${await log()}${await stderr()}`;
+    await rm(folder, { recursive: true, force: true });
+    throw new Error(`mosquitto does not start:\n${said}`);
   }
   return {
     ports,

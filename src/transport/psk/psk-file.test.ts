@@ -55,6 +55,16 @@ describe('a line of a psk_file', () => {
     ]);
   });
 
+  test('that is no text is ignored with a warning, as a comment in Latin-1 would be', () => {
+    const { keys, warnings } = parsePskFile(Buffer.from('# \xe4\na:01\n\xe4:02\nb\0:03', 'latin1'), 'psk.txt');
+    expect(Array.from(keys.keys())).toEqual(['a']);
+    expect(warnings.map(({ line, text }) => `${line}: ${text}`)).toEqual([
+      '1: the line is not UTF-8; the line is ignored',
+      '3: the line is not UTF-8; the line is ignored',
+      '4: the line holds a NUL byte; the line is ignored',
+    ]);
+  });
+
   test('with an identity that TLS cannot carry is ignored with a warning', () => {
     const [longest, longer] = ['ä'.repeat(128), 'ä'.repeat(129)];
     expect(keysOf(`${longer}:01\n${longest}:02`)).toEqual({ [longest]: '02' });
@@ -77,8 +87,6 @@ describe('a psk_file is refused, with file and line and without the key,', () =>
       "psk.txt:1: psk for identity 'a' is longer than 512 bytes",
     ],
     ['for a control character', 'a\u001b[1m:01', "psk.txt:1: identity 'a?[1m' contains control characters"],
-    ['for what is no UTF-8', Buffer.from('a:01\n\xff\xfe:02', 'latin1'), 'psk.txt:2: the line is not UTF-8'],
-    ['for a NUL', 'a\0b:01', 'psk.txt:1: the line holds a NUL byte'],
     [
       'and all that is wrong is told',
       'a:x\nb:y',
@@ -148,9 +156,9 @@ describe('fuzz', () => {
     const line = fc.array(field, { maxLength: 5 }).map((fields) => fields.join(''));
     fc.assert(
       fc.property(fc.array(line, { maxLength: 20 }), (lines) => survives(lines.join('\n'))),
-      { numRuns: 1_000 },
+      { numRuns: 300 },
     );
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), survives), { numRuns: 1_000 });
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), survives), { numRuns: 300 });
   });
 
   test('keys that were written are read, whatever stands around them', () => {

@@ -19,10 +19,10 @@ export interface PskFile {
 
 /**
  * Reads lines of `IDENTITY:HEXKEY`, taken apart as those of a `password_file`. An identity that comes again keeps its
- * first key. No message shows a key.
+ * first key, and a line that is no text gives nobody one. No message shows a key.
  *
  * @param file its name, for messages
- * @throws ConfigError with all that is wrong: a key that is not hexadecimal or too long, an identity that is no text
+ * @throws ConfigError with all that is wrong: a key that is not hexadecimal or too long, an identity that is not printable
  */
 export function parsePskFile(source: Uint8Array | string, file: string): PskFile {
   const keys = new Map<string, Uint8Array>();
@@ -32,7 +32,7 @@ export function parsePskFile(source: Uint8Array | string, file: string): PskFile
     const refuse = (what: string) => void problems.push({ file, line: number, text: what });
     const ignore = (why: string) => void warnings.push({ file, line: number, text: `${why}; the line is ignored` });
     if (problem !== null) {
-      refuse(problem);
+      ignore(problem);
       continue;
     }
     const fields = splitUserLine(text);

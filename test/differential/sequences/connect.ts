@@ -105,14 +105,22 @@ for (const version of [4, 5] as const) {
   const v = `v${version}`;
   add(`${v} will above the maximum QoS`, { version, will: { topic: 'w', qos: 2 } }, { broker: 'qos-1-no-retain' });
   add(`${v} will at the maximum QoS`, { version, will: { topic: 'w', qos: 1 } }, { broker: 'qos-1-no-retain' });
-  add(`${v} retained will without retain`, { version, will: { topic: 'w', retain: true } }, { broker: 'qos-1-no-retain' });
+  add(
+    `${v} retained will without retain`,
+    { version, will: { topic: 'w', retain: true } },
+    { broker: 'qos-1-no-retain' },
+  );
   add(`${v} empty client identifier where it is not allowed`, { version, clientId: '' }, { broker: 'no-empty-id' });
   add(`${v} will payload above the limit`, { version, will: { topic: 'w', payload: 'xy' } }, { broker: 'payload-1' });
   add(`${v} will payload at the limit`, { version, will: { topic: 'w', payload: 'x' } }, { broker: 'payload-1' });
 }
 for (const version of versions) {
   for (const keepAlive of [0, 59, 60, 61]) {
-    add(`v${version} keep alive ${keepAlive} where 60 is the maximum`, { version, keepAlive }, { broker: 'keepalive-60' });
+    add(
+      `v${version} keep alive ${keepAlive} where 60 is the maximum`,
+      { version, keepAlive },
+      { broker: 'keepalive-60' },
+    );
   }
 }
 add('v5 on a listener without topic aliases', {}, { broker: 'no-alias' });

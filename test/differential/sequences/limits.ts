@@ -19,7 +19,11 @@ list.add('alias: v5 set and used', (s) => {
   s.send('a', publish(5, s.topic('t'), '5', { properties: '23000a' }));
   s.send('a', publish(5, '', '6', { qos: 1, properties: '23000a' }));
 });
-for (const [name, alias] of [['0', '230000'], ['11', '23000b'], ['65535', '23ffff']] as const) {
+for (const [name, alias] of [
+  ['0', '230000'],
+  ['11', '23000b'],
+  ['65535', '23ffff'],
+] as const) {
   list.add(`alias: v5 ${name} is refused`, (s) => {
     s.connect('a');
     s.fatal('a', publish(5, s.topic('t'), 'x', { properties: alias }));
@@ -37,10 +41,14 @@ list.add('alias: v5 does not outlive its connection', (s) => {
   s.connect('a', options);
   s.fatal('a', publish(5, '', 'x', { properties: '230001' }));
 });
-list.add('alias: v5 on a listener without aliases is refused', (s) => {
-  s.connect('a');
-  s.fatal('a', publish(5, s.topic('t'), 'x', { properties: '230001' }));
-}, { broker: 'no-alias' });
+list.add(
+  'alias: v5 on a listener without aliases is refused',
+  (s) => {
+    s.connect('a');
+    s.fatal('a', publish(5, s.topic('t'), 'x', { properties: '230001' }));
+  },
+  { broker: 'no-alias' },
+);
 list.add('alias: v5 of a message refused', (s) => {
   s.connect('a');
   s.send('a', publish(5, '$SYS/x', '1', { qos: 1, properties: '230001' }));
@@ -79,11 +87,19 @@ list.add('packet size: v5 a retained message larger than the client takes', (s) 
 });
 for (const version of [3, 4, 5] as const) {
   for (const size of [40, 41, 200]) {
-    list.add(`packet size: v${version} a PUBLISH of ${size} bytes where 40 is the maximum`, (s) => {
-      s.connect('a', { version });
-      const overhead = publish(version, s.topic('t'), '', { qos: 1 }).length + (size > 127 ? 1 : 0);
-      s.send('a', publish(version, s.topic('t'), 'x'.repeat(size - overhead), { qos: 1 }), size > 40 ? 'close' : 'ping');
-    }, { broker: 'packet-40' });
+    list.add(
+      `packet size: v${version} a PUBLISH of ${size} bytes where 40 is the maximum`,
+      (s) => {
+        s.connect('a', { version });
+        const overhead = publish(version, s.topic('t'), '', { qos: 1 }).length + (size > 127 ? 1 : 0);
+        s.send(
+          'a',
+          publish(version, s.topic('t'), 'x'.repeat(size - overhead), { qos: 1 }),
+          size > 40 ? 'close' : 'ping',
+        );
+      },
+      { broker: 'packet-40' },
+    );
   }
 }
 
@@ -146,13 +162,17 @@ for (const version of [3, 4, 5] as const) {
     const all = Array.from({ length: 25 }, (_, i) => publish(version, s.topic('t'), 'x', { qos: 1, id: i + 1 }));
     s.send('a', bytes(...all));
   });
-  list.add(`in flight: v${version} one at a time`, (s) => {
-    s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [[s.topic('t'), 1]]));
-    s.connect('b', { version });
-    for (let id = 1; id <= 3; id++) s.send('b', publish(version, s.topic('t'), `${id}`, { qos: 1, id }));
-    for (let id = 1; id <= 3; id++) s.send('a', ack(puback, id));
-  }, { broker: 'inflight-1' });
+  list.add(
+    `in flight: v${version} one at a time`,
+    (s) => {
+      s.connect('a', { version });
+      s.send('a', subscribe(version, 1, [[s.topic('t'), 1]]));
+      s.connect('b', { version });
+      for (let id = 1; id <= 3; id++) s.send('b', publish(version, s.topic('t'), `${id}`, { qos: 1, id }));
+      for (let id = 1; id <= 3; id++) s.send('a', ack(puback, id));
+    },
+    { broker: 'inflight-1' },
+  );
   list.add(`in flight: v${version} 20 of 25`, (s) => {
     s.connect('a', { version });
     s.send('a', subscribe(version, 1, [[s.topic('t'), 1]]));

@@ -1,5 +1,18 @@
 /** Packets that are wrong on a connection that stands: fixed headers, acknowledgements, properties. */
-import { type Bytes, bytes, connect, disconnect, field, packet, publish, section, subscribe, u16, u32, unsubscribe } from '../bytes.ts';
+import {
+  type Bytes,
+  bytes,
+  connect,
+  disconnect,
+  field,
+  packet,
+  publish,
+  section,
+  subscribe,
+  u16,
+  u32,
+  unsubscribe,
+} from '../bytes.ts';
 import { SequenceList } from '../sequence.ts';
 
 const list = new SequenceList();
@@ -29,7 +42,12 @@ for (const version of [3, 4, 5] as const) {
       if (flags !== right) fatal(`${name} with flags ${flags}`, packet(first | flags, body));
     }
   }
-  for (const [name, first] of [['PUBACK', 0x40], ['PUBREC', 0x50], ['PUBREL', 0x62], ['PUBCOMP', 0x70]] as const) {
+  for (const [name, first] of [
+    ['PUBACK', 0x40],
+    ['PUBREC', 0x50],
+    ['PUBREL', 0x62],
+    ['PUBCOMP', 0x70],
+  ] as const) {
     fatal(`${name} empty`, packet(first));
     fatal(`${name} of one byte`, packet(first, '01'));
     fatal(`${name} of packet identifier 0`, packet(first, '0000'));
@@ -52,9 +70,16 @@ for (const version of [3, 4, 5] as const) {
   fatal('packet type 0 with flags', '0a00');
   if (version !== 5) fatal('DISCONNECT with a body', 'e00100');
   for (const first of [0x00, 0x20, 0x30, 0x40, 0x62, 0x82, 0xa2, 0xc0, 0xe0]) {
-    fatal(`first byte ${first.toString(16).padStart(2, '0')} and 5 bytes of length`, bytes(Uint8Array.of(first), '8080808001'));
+    fatal(
+      `first byte ${first.toString(16).padStart(2, '0')} and 5 bytes of length`,
+      bytes(Uint8Array.of(first), '8080808001'),
+    );
   }
-  for (const [name, length] of [['two', '8000'], ['three', '808000'], ['four', '80808000']] as const) {
+  for (const [name, length] of [
+    ['two', '8000'],
+    ['three', '808000'],
+    ['four', '80808000'],
+  ] as const) {
     list.add(`malformed: ${v} PINGREQ with a length of ${name} bytes`, (s) => {
       s.isQuiet = true;
       s.connect('a', { version });
@@ -113,9 +138,23 @@ interface Holder {
 }
 
 const holders: readonly Holder[] = [
-  { name: 'CONNECT', allowed: [0x11, 0x15, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27], make: (properties) => connect({ clientId: 'c', properties }), isConnect: true },
-  { name: 'will', allowed: [0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26], make: (properties) => connect({ clientId: 'c', will: { topic: 'w', properties } }), isConnect: true },
-  { name: 'PUBLISH', allowed: [0x01, 0x02, 0x03, 0x08, 0x09, 0x23, 0x26], make: (properties) => publish(5, 'topic', 'x', { qos: 1, properties }) },
+  {
+    name: 'CONNECT',
+    allowed: [0x11, 0x15, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27],
+    make: (properties) => connect({ clientId: 'c', properties }),
+    isConnect: true,
+  },
+  {
+    name: 'will',
+    allowed: [0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26],
+    make: (properties) => connect({ clientId: 'c', will: { topic: 'w', properties } }),
+    isConnect: true,
+  },
+  {
+    name: 'PUBLISH',
+    allowed: [0x01, 0x02, 0x03, 0x08, 0x09, 0x23, 0x26],
+    make: (properties) => publish(5, 'topic', 'x', { qos: 1, properties }),
+  },
   { name: 'PUBACK', allowed: [0x1f, 0x26], make: (list) => packet(0x40, '000100', section(list)) },
   { name: 'PUBREC', allowed: [0x1f, 0x26], make: (list) => packet(0x50, '000100', section(list)) },
   { name: 'PUBREL', allowed: [0x1f, 0x26], make: (list) => packet(0x62, '000100', section(list)) },
@@ -139,7 +178,23 @@ for (const { name: holder, allowed, make, isConnect = false } of holders) {
     fatal(`${name} without a value`, make(Uint8Array.of(id)));
     if (one.length > 3) fatal(`${name} cut short`, make(one.subarray(0, one.length - 1)));
   }
-  for (const id of ['00', '04', '0a', '10', '14', '1b', '1d', '1e', '20', '2b', '7f', '8001', 'ff7f', '80808001', '8080808001']) {
+  for (const id of [
+    '00',
+    '04',
+    '0a',
+    '10',
+    '14',
+    '1b',
+    '1d',
+    '1e',
+    '20',
+    '2b',
+    '7f',
+    '8001',
+    'ff7f',
+    '80808001',
+    '8080808001',
+  ]) {
     fatal(`unknown property ${id}`, make(bytes(id, '01')));
   }
   const empty = bytes('26', field(''), field(''));
@@ -150,7 +205,13 @@ for (const { name: holder, allowed, make, isConnect = false } of holders) {
     });
   }
 }
-for (const [name, body] of [['no properties', '00'], ['a Reason String', section(bytes('1f', field('why')))], ['an empty Reason String', section(bytes('1f', field('')))], ['User Properties', section(bytes('26', field('n'), field('v')))], ['a Server Reference', section(bytes('1c', field('p')))]] as const) {
+for (const [name, body] of [
+  ['no properties', '00'],
+  ['a Reason String', section(bytes('1f', field('why')))],
+  ['an empty Reason String', section(bytes('1f', field('')))],
+  ['User Properties', section(bytes('26', field('n'), field('v')))],
+  ['a Server Reference', section(bytes('1c', field('p')))],
+] as const) {
   list.add(`disconnect: v5 with ${name}`, (s) => {
     s.connect('a');
     s.fatal('a', packet(0xe0, '00', body));

@@ -177,32 +177,53 @@ for (const version of [3, 4, 5] as const) {
   });
   list.add(`publish: ${v} on another $ topic`, (s) => {
     s.connect('b', { version });
-    s.send('b', subscribe(version, 1, [[`$${s.tag}/#`, 0], [`+/${s.tag}`, 0]]));
+    s.send(
+      'b',
+      subscribe(version, 1, [
+        [`$${s.tag}/#`, 0],
+        [`+/${s.tag}`, 0],
+      ]),
+    );
     s.connect('a', { version });
     s.send('a', publish(version, `$${s.tag}/${s.tag}`, 'x', { qos: 1, id: 1 }));
   });
-  list.add(`publish: ${v} above the maximum QoS`, (s) => {
-    s.connect('a', { version });
-    s.fatal('a', publish(version, s.topic('t'), 'x', { qos: 2 }));
-  }, { broker: 'qos-1-no-retain' });
-  list.add(`publish: ${v} retained where retain is not available`, (s) => {
-    s.connect('a', { version });
-    s.fatal('a', publish(version, s.topic('t'), 'x', { retain: true }));
-  }, { broker: 'qos-1-no-retain' });
-  for (const qos of [0, 1, 2]) {
-    list.add(`publish: ${v} payload above the limit at QoS ${qos}`, (s) => {
-      s.connect('b', { version });
-      s.send('b', subscribe(version, 1, [[s.topic('t'), 2]]));
+  list.add(
+    `publish: ${v} above the maximum QoS`,
+    (s) => {
       s.connect('a', { version });
-      s.send('a', publish(version, s.topic('t'), 'x', { qos, id: 1 }));
-      s.send('a', publish(version, s.topic('t'), 'xy', { qos, id: 2 }));
-      if (qos === 2) s.send('a', ack(pubrel, 2));
-    }, { broker: 'payload-1' });
+      s.fatal('a', publish(version, s.topic('t'), 'x', { qos: 2 }));
+    },
+    { broker: 'qos-1-no-retain' },
+  );
+  list.add(
+    `publish: ${v} retained where retain is not available`,
+    (s) => {
+      s.connect('a', { version });
+      s.fatal('a', publish(version, s.topic('t'), 'x', { retain: true }));
+    },
+    { broker: 'qos-1-no-retain' },
+  );
+  for (const qos of [0, 1, 2]) {
+    list.add(
+      `publish: ${v} payload above the limit at QoS ${qos}`,
+      (s) => {
+        s.connect('b', { version });
+        s.send('b', subscribe(version, 1, [[s.topic('t'), 2]]));
+        s.connect('a', { version });
+        s.send('a', publish(version, s.topic('t'), 'x', { qos, id: 1 }));
+        s.send('a', publish(version, s.topic('t'), 'xy', { qos, id: 2 }));
+        if (qos === 2) s.send('a', ack(pubrel, 2));
+      },
+      { broker: 'payload-1' },
+    );
   }
 }
 
 for (const reasonCode of [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99, 0x01, 0x92, 0xff]) {
-  for (const [name, first, qos] of [['PUBACK', puback, 1], ['PUBREC', pubrec, 2]] as const) {
+  for (const [name, first, qos] of [
+    ['PUBACK', puback, 1],
+    ['PUBREC', pubrec, 2],
+  ] as const) {
     list.add(`publish: v5 ${name} with reason 0x${reasonCode.toString(16)}`, (s) => {
       s.connect('a');
       s.send('a', subscribe(5, 1, [[s.topic('t'), 2]]));
@@ -215,7 +236,10 @@ for (const reasonCode of [0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99, 
   }
 }
 for (const reasonCode of [0x00, 0x92, 0x10, 0x80, 0xff]) {
-  for (const [name, first] of [['PUBREL', pubrel], ['PUBCOMP', pubcomp]] as const) {
+  for (const [name, first] of [
+    ['PUBREL', pubrel],
+    ['PUBCOMP', pubcomp],
+  ] as const) {
     list.add(`publish: v5 unasked ${name} with reason 0x${reasonCode.toString(16)}`, (s) => {
       s.connect('a');
       s.send('a', ack(first, 1, reasonCode), reasonCode === 0 || reasonCode === 0x92 ? 'ping' : 'close');
@@ -255,8 +279,32 @@ const forwarded: Readonly<Record<string, Bytes>> = {
   'Correlation Data': bytes('09', field(Uint8Array.of(0, 255))),
   'empty Correlation Data': bytes('09', field('')),
   'a User Property': bytes('26', field('n'), field('v')),
-  'User Properties in order': bytes('26', field('b'), field('1'), '26', field('a'), field('2'), '26', field('b'), field('1')),
-  'all in another order': bytes('26', field('k'), field('v'), '09', field('c'), '08', field('r'), '03', field('t'), '0101', '26', field('k'), field('w')),
+  'User Properties in order': bytes(
+    '26',
+    field('b'),
+    field('1'),
+    '26',
+    field('a'),
+    field('2'),
+    '26',
+    field('b'),
+    field('1'),
+  ),
+  'all in another order': bytes(
+    '26',
+    field('k'),
+    field('v'),
+    '09',
+    field('c'),
+    '08',
+    field('r'),
+    '03',
+    field('t'),
+    '0101',
+    '26',
+    field('k'),
+    field('w'),
+  ),
   'expiry between others': bytes('08', field('r'), '02', u32(1_000), '0101'),
 };
 for (const [name, properties] of Object.entries(forwarded)) {

@@ -93,14 +93,20 @@ for (const handling of [0, 1, 2]) {
 }
 list.add('retain: v5 Retain As Published, set and not', (s) => {
   s.connect('a');
-  s.send('a', subscribe(5, 1, [[s.topic('plain'), 0], [s.topic('as'), 8]]));
+  s.send(
+    'a',
+    subscribe(5, 1, [
+      [s.topic('plain'), 0],
+      [s.topic('as'), 8],
+    ]),
+  );
   for (const topic of ['plain', 'as']) {
     s.send('a', publish(5, s.topic(topic), 'x', { retain: true }));
     s.send('a', publish(5, s.topic(topic), 'y'));
     s.send('a', publish(5, s.topic(topic), '', { retain: true }));
   }
 });
-list.add('retain: v5 No Local and one\'s own retained message', (s) => {
+list.add("retain: v5 No Local and one's own retained message", (s) => {
   s.connect('a');
   s.send('a', publish(5, s.topic('t'), 'own', { retain: true }));
   s.send('a', subscribe(5, 1, [[s.topic('t'), 4]]));

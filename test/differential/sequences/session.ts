@@ -57,15 +57,19 @@ for (const version of [3, 4, 5] as const) {
       s.connect('a', staying(version));
     });
   }
-  list.add(`session: ${v} queues QoS 0 where the option says so`, (s) => {
-    subscriber(s, version, 1);
-    s.send('a', disconnect(), 'close');
-    s.connect('b');
-    s.send('b', publish(5, s.topic('t'), 'one'));
-    s.send('b', publish(5, s.topic('t'), 'two', { qos: 1 }));
-    s.send('b', publish(5, s.topic('t'), 'three'));
-    s.connect('a', staying(version));
-  }, { broker: 'queue-qos0' });
+  list.add(
+    `session: ${v} queues QoS 0 where the option says so`,
+    (s) => {
+      subscriber(s, version, 1);
+      s.send('a', disconnect(), 'close');
+      s.connect('b');
+      s.send('b', publish(5, s.topic('t'), 'one'));
+      s.send('b', publish(5, s.topic('t'), 'two', { qos: 1 }));
+      s.send('b', publish(5, s.topic('t'), 'three'));
+      s.connect('a', staying(version));
+    },
+    { broker: 'queue-qos0' },
+  );
   list.add(`session: ${v} resends QoS 1 without PUBACK`, (s) => {
     subscriber(s, version, 1);
     s.connect('b');
@@ -135,21 +139,29 @@ for (const version of [3, 4, 5] as const) {
     s.connect('b');
     s.send('b', publish(5, s.topic('t'), 'x', { qos: 1 }));
   });
-  list.add(`session: ${v} drops what is beyond the queue`, (s) => {
-    subscriber(s, version, 1);
-    s.send('a', disconnect(), 'close');
-    s.connect('b');
-    for (let i = 1; i <= 8; i++) s.send('b', publish(5, s.topic('t'), `${i}`, { qos: 1, id: i }));
-    s.connect('a', staying(version));
-    for (let i = 1; i <= 6; i++) s.send('a', ack(puback, i));
-  }, { broker: 'queue-3' });
-  list.add(`session: ${v} sends two at a time, and drops what is beyond the queue`, (s) => {
-    subscriber(s, version, 1);
-    s.connect('b');
-    for (let i = 1; i <= 8; i++) s.send('b', publish(5, s.topic('t'), `${i}`, { qos: 1, id: i }));
-    for (let i = 1; i <= 6; i++) s.send('a', ack(puback, i));
-    s.send('b', publish(5, s.topic('t'), 'last', { qos: 1, id: 9 }));
-  }, { broker: 'queue-3' });
+  list.add(
+    `session: ${v} drops what is beyond the queue`,
+    (s) => {
+      subscriber(s, version, 1);
+      s.send('a', disconnect(), 'close');
+      s.connect('b');
+      for (let i = 1; i <= 8; i++) s.send('b', publish(5, s.topic('t'), `${i}`, { qos: 1, id: i }));
+      s.connect('a', staying(version));
+      for (let i = 1; i <= 6; i++) s.send('a', ack(puback, i));
+    },
+    { broker: 'queue-3' },
+  );
+  list.add(
+    `session: ${v} sends two at a time, and drops what is beyond the queue`,
+    (s) => {
+      subscriber(s, version, 1);
+      s.connect('b');
+      for (let i = 1; i <= 8; i++) s.send('b', publish(5, s.topic('t'), `${i}`, { qos: 1, id: i }));
+      for (let i = 1; i <= 6; i++) s.send('a', ack(puback, i));
+      s.send('b', publish(5, s.topic('t'), 'last', { qos: 1, id: 9 }));
+    },
+    { broker: 'queue-3' },
+  );
 
   for (const other of [3, 4, 5] as const) {
     list.add(`session: ${v} is taken over by v${other}`, (s) => {
@@ -168,7 +180,12 @@ for (const version of [3, 4, 5] as const) {
   }
 
   /** A will on a connection that another takes over. */
-  for (const [before, after] of [[true, true], [false, true], [true, false], [false, false]] as const) {
+  for (const [before, after] of [
+    [true, true],
+    [false, true],
+    [true, false],
+    [false, false],
+  ] as const) {
     list.add(`will: ${v} taken over, ${before ? 'clean' : 'staying'} by ${after ? 'clean' : 'staying'}`, (s) => {
       s.connect('w');
       s.send('w', subscribe(5, 1, [[s.topic('w'), 0]]));
@@ -227,7 +244,9 @@ for (const version of [3, 4, 5] as const) {
 }
 
 const reasons = [0x00, 0x04, 0x80, 0x81, 0x82, 0x83, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99];
-const others = [0x01, 0x05, 0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2, 0xff];
+const others = [
+  0x01, 0x05, 0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2, 0xff,
+];
 for (const reason of [...reasons, ...others]) {
   list.add(`will: v5 after DISCONNECT with reason 0x${reason.toString(16)}`, (s) => {
     s.connect('w');
@@ -243,7 +262,23 @@ const willProperties = {
   'a delay among others': bytes('08', field('r/t'), '18', u32(0), '0100'),
   'a delay first': bytes('18', u32(0), '08', field('r/t'), '09', field('data')),
   'an expiry': bytes('02', u32(100), '03', field('text')),
-  'all of them': bytes('26', field('k1'), field('v1'), '08', field('r/t'), '09', field('data'), '18', u32(0), '0101', '03', field('a/t'), '26', field('k2'), field('v2')),
+  'all of them': bytes(
+    '26',
+    field('k1'),
+    field('v1'),
+    '08',
+    field('r/t'),
+    '09',
+    field('data'),
+    '18',
+    u32(0),
+    '0101',
+    '03',
+    field('a/t'),
+    '26',
+    field('k2'),
+    field('v2'),
+  ),
 };
 for (const [name, properties] of Object.entries(willProperties)) {
   list.add(`will: v5 with ${name}`, (s) => {
@@ -256,7 +291,13 @@ for (const [name, properties] of Object.entries(willProperties)) {
 }
 list.add('will: v5 and No Local', (s) => {
   s.connect('a', { ...staying(5), will: { topic: s.topic('w'), payload: 'gone', qos: 1 } });
-  s.send('a', subscribe(5, 1, [[s.topic('w'), 5], [s.topic('+'), 1]]));
+  s.send(
+    'a',
+    subscribe(5, 1, [
+      [s.topic('w'), 5],
+      [s.topic('+'), 1],
+    ]),
+  );
   s.drop('a');
   s.pause(200);
   s.connect('a', staying(5));

@@ -18,11 +18,25 @@ for (const version of versions) {
   }
   list.add(`subscribe: ${v} several filters at once`, (s) => {
     s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [[s.topic('a'), 0], [s.topic('b'), 1], [s.topic('+/c'), 2], [s.topic('#'), 0]]));
+    s.send(
+      'a',
+      subscribe(version, 1, [
+        [s.topic('a'), 0],
+        [s.topic('b'), 1],
+        [s.topic('+/c'), 2],
+        [s.topic('#'), 0],
+      ]),
+    );
   });
   list.add(`subscribe: ${v} the same filter twice in one packet`, (s) => {
     s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [[s.topic('t'), 2], [s.topic('t'), 0]]));
+    s.send(
+      'a',
+      subscribe(version, 1, [
+        [s.topic('t'), 2],
+        [s.topic('t'), 0],
+      ]),
+    );
     s.send('a', publish(version, s.topic('t'), 'x', { qos: 1 }));
   });
   list.add(`subscribe: ${v} again at another QoS`, (s) => {
@@ -33,7 +47,13 @@ for (const version of versions) {
   });
   list.add(`unsubscribe: ${v} known, unknown and several`, (s) => {
     s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [[s.topic('a'), 0], [s.topic('b'), 1]]));
+    s.send(
+      'a',
+      subscribe(version, 1, [
+        [s.topic('a'), 0],
+        [s.topic('b'), 1],
+      ]),
+    );
     s.send('a', unsubscribe(version, 2, [s.topic('a')]));
     s.send('a', unsubscribe(version, 3, [s.topic('a')]));
     s.send('a', unsubscribe(version, 4, [s.topic('b'), s.topic('nothing'), s.topic('+')]));
@@ -41,7 +61,14 @@ for (const version of versions) {
   });
   list.add(`subscribe: ${v} filters starting with $`, (s) => {
     s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [['$SYS/broker/missing', 0], [`$${s.tag}/t`, 1], ['$SYS/none/#', 0]]));
+    s.send(
+      'a',
+      subscribe(version, 1, [
+        ['$SYS/broker/missing', 0],
+        [`$${s.tag}/t`, 1],
+        ['$SYS/none/#', 0],
+      ]),
+    );
     s.send('a', publish(version, `$${s.tag}/t`, 'x'));
   });
   list.add(`subscribe: ${v} shared`, (s) => {
@@ -51,10 +78,21 @@ for (const version of versions) {
     s.send('a', unsubscribe(version, 2, [`$share/g/${s.topic('t')}`]));
     s.send('a', publish(version, s.topic('t'), 'y', { qos: 1 }));
   });
-  list.add(`subscribe: ${v} above the maximum QoS`, (s) => {
-    s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [[s.topic('t'), 2], [s.topic('u'), 1], [s.topic('v'), 0]]));
-  }, { broker: 'qos-1-no-retain' });
+  list.add(
+    `subscribe: ${v} above the maximum QoS`,
+    (s) => {
+      s.connect('a', { version });
+      s.send(
+        'a',
+        subscribe(version, 1, [
+          [s.topic('t'), 2],
+          [s.topic('u'), 1],
+          [s.topic('v'), 0],
+        ]),
+      );
+    },
+    { broker: 'qos-1-no-retain' },
+  );
 
   /** Filter text and whether a message on `tag/a/b` comes. */
   for (const filter of ['#', '+/+/+', '+/#', 'a/b', 'a/+', '+/b', 'a/#', 'a/b/#', 'a', 'a/b/', '/a/b', '+']) {
@@ -64,7 +102,19 @@ for (const version of versions) {
       s.send('a', publish(version, s.topic('a/b'), 'x'));
     });
   }
-  const wrongFilters = ['', 'a#', 'a/#/b', '#/', 'a+', '+a/b', 'a/+b', '/'.repeat(300), '$share/', '$share/g', '$share/g/'];
+  const wrongFilters = [
+    '',
+    'a#',
+    'a/#/b',
+    '#/',
+    'a+',
+    '+a/b',
+    'a/+b',
+    '/'.repeat(300),
+    '$share/',
+    '$share/g',
+    '$share/g/',
+  ];
   for (const filter of [...wrongFilters, '$share//t', '$share/+/t', '$share/#/t', '$share/g+/t', '$share/g/a#']) {
     const name = filter.length > 20 ? 'of 301 levels' : `'${filter}'`;
     list.add(`subscribe: ${v} filter ${name} is refused`, (s) => {
@@ -85,7 +135,15 @@ for (const version of versions) {
   }
   list.add(`subscribe: ${v} a wrong filter among right ones`, (s) => {
     s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [[s.topic('a'), 0], ['a#', 0], [s.topic('b'), 0]]), 'close');
+    s.send(
+      'a',
+      subscribe(version, 1, [
+        [s.topic('a'), 0],
+        ['a#', 0],
+        [s.topic('b'), 0],
+      ]),
+      'close',
+    );
   });
   for (const options of version === 5 ? [3, 0x30, 0x40, 0x80, 0xf0] : [3, 4, 8, 0x10, 0x20, 0x40, 0x80]) {
     list.add(`subscribe: ${v} options 0x${options.toString(16)}`, (s) => {
@@ -112,18 +170,33 @@ for (const version of versions) {
   fatal(`unsubscribe: ${v} packet identifier 0`, unsubscribe(version, 0, ['t']));
   fatal(`subscribe: ${v} without filters`, subscribe(version, 1, []));
   fatal(`unsubscribe: ${v} without filters`, unsubscribe(version, 1, []));
-  fatal(`subscribe: ${v} without options`, bytes('82', varint(5 + (version === 5 ? 1 : 0)), '0001', version === 5 ? '00' : '', field('t')));
-  fatal(`subscribe: ${v} a byte too many`, bytes('82', varint(7 + (version === 5 ? 1 : 0)), '0001', version === 5 ? '00' : '', field('t'), '0000'));
+  fatal(
+    `subscribe: ${v} without options`,
+    bytes('82', varint(5 + (version === 5 ? 1 : 0)), '0001', version === 5 ? '00' : '', field('t')),
+  );
+  fatal(
+    `subscribe: ${v} a byte too many`,
+    bytes('82', varint(7 + (version === 5 ? 1 : 0)), '0001', version === 5 ? '00' : '', field('t'), '0000'),
+  );
   fatal(`subscribe: ${v} empty`, '8200');
   fatal(`unsubscribe: ${v} empty`, 'a200');
   fatal(`subscribe: ${v} one byte`, '820112');
   fatal(`unsubscribe: ${v} one byte`, 'a20112');
   fatal(`subscribe: ${v} two bytes`, '82021234');
   fatal(`unsubscribe: ${v} two bytes`, 'a2021234');
-  fatal(`unsubscribe: ${v} filter longer than the packet`, bytes('a2', varint(4 + (version === 5 ? 1 : 0)), '1234', version === 5 ? '00' : '', '0001'));
+  fatal(
+    `unsubscribe: ${v} filter longer than the packet`,
+    bytes('a2', varint(4 + (version === 5 ? 1 : 0)), '1234', version === 5 ? '00' : '', '0001'),
+  );
 }
 
-for (const [name, options] of [['no local', 4], ['retain as published', 8], ['retain handling 1', 0x10], ['retain handling 2', 0x20], ['all of them', 0x2e]] as const) {
+for (const [name, options] of [
+  ['no local', 4],
+  ['retain as published', 8],
+  ['retain handling 1', 0x10],
+  ['retain handling 2', 0x20],
+  ['all of them', 0x2e],
+] as const) {
   list.add(`subscribe: v5 with ${name}`, (s) => {
     s.connect('a');
     s.connect('b');
@@ -180,7 +253,13 @@ for (const version of versions) {
   list.add(`subscribe: v${version} overlapping filters`, (s) => {
     s.unordered = ['a'];
     s.connect('a', { version });
-    s.send('a', subscribe(version, 1, [[s.topic('+'), 0], [s.topic('t'), 0]]));
+    s.send(
+      'a',
+      subscribe(version, 1, [
+        [s.topic('+'), 0],
+        [s.topic('t'), 0],
+      ]),
+    );
     s.connect('b');
     s.send('b', publish(5, s.topic('t'), 'x'));
   });
