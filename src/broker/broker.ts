@@ -101,6 +101,11 @@ export class Broker implements FlowObserver {
     return Math.ceil(this.clock.monotonicMs() / 1_000) + seconds;
   }
 
+  /** Whether lines on clients that come and go are written: `connection_messages`. */
+  get logsConnections(): boolean {
+    return this.options.connectionMessages && this.log.level >= LogLevel.notice;
+  }
+
   /** Called about once a second: keep alive, timeouts, delayed wills, session expiry. */
   tick(): void {
     const before = this.second;
@@ -227,7 +232,7 @@ export class Broker implements FlowObserver {
     let session = this.findSession(clientId);
     if (session !== null && session.link !== null) {
       this.counters.sessionsTakenOver++;
-      if (this.log.level >= LogLevel.notice) {
+      if (this.logsConnections) {
         this.log.log(LogLevel.notice, `Client ${printable(clientId)} already connected, closing old connection.`);
       }
       (session.link as ClientConnection).fail(ReasonCode.sessionTakenOver, 'session taken over');

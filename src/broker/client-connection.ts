@@ -146,7 +146,7 @@ export class ClientConnection extends ClientLink implements LayerHost, WheelItem
     if (this.state === ConnectionState.ended) return;
     const { broker } = this;
     broker.counters.close(reasonCodeName(reasonCode));
-    if (broker.log.level >= LogLevel.notice) {
+    if (broker.logsConnections) {
       broker.log.log(LogLevel.notice, `Client ${this.labelOf(clientId)} disconnected: ${cause}.`);
     }
     if (this.protocolVersion === ProtocolVersion.v5) {
@@ -245,7 +245,7 @@ export class ClientConnection extends ClientLink implements LayerHost, WheelItem
   private countLoss(): void {
     const { broker } = this;
     broker.counters.close('connection lost');
-    if (broker.log.level >= LogLevel.notice) {
+    if (broker.logsConnections) {
       broker.log.log(LogLevel.notice, `Client ${this.label} closed its connection.`);
     }
   }

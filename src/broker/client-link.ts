@@ -16,7 +16,7 @@ import type { Congestion } from './congestion.ts';
 import { ConnectionExtras, NO_MAXIMUM } from './connection-extras.ts';
 import { type IncomingMessage, remainingSeconds } from './incoming.ts';
 import type { ListenerInfo } from './listener-info.ts';
-import { LogLevel, printable } from './log.ts';
+import { printable } from './log.ts';
 import { TopicAliases } from './topic-aliases.ts';
 
 /** How many times its limit a client's backlog may be while its producers wait for it. */
@@ -39,7 +39,7 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
     super(socket);
     this.broker = broker;
     this.listener = listener;
-    if (broker.log.level >= LogLevel.notice) {
+    if (broker.logsConnections) {
       // A closed socket has no address any more, and the line of its end names it.
       this.setAddress(plainAddress(socket.remoteAddress), socket.remotePort ?? 0);
     }

@@ -204,7 +204,7 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
   session.will = will;
 
   const { log } = broker;
-  if (log.level >= LogLevel.notice) {
+  if (broker.logsConnections) {
     const user = session.username === null ? '' : `, u'${printable(session.username)}'`;
     log.log(
       LogLevel.notice,

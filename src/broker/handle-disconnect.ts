@@ -31,7 +31,7 @@ export function handleDisconnect(
   const isClean = protocolVersion !== ProtocolVersion.v5 || packet.reasonCode === ReasonCode.normalDisconnection;
   // v5 [MQTT-3.14.4-3], v3.1.1 [MQTT-3.14.4-3]: the will is forgotten.
   if (isClean) session.will = null;
-  if (broker.log.level >= LogLevel.notice) {
+  if (broker.logsConnections) {
     broker.log.log(LogLevel.notice, `Client ${connection.label} disconnected.`);
   }
   connection.end();

@@ -51,7 +51,9 @@ export async function openBroker(config: Config, log: Logger): Promise<RunningBr
       listeners,
       httpUrl: http.url,
       async stop() {
-        await Promise.all([http.stop(), server.stop()]);
+        // The health check says that we go while connections end.
+        await server.stop();
+        await http.stop();
       },
     };
   } catch (error) {
@@ -79,18 +81,22 @@ function isIpv6Loopback({ address }: { address: string }): boolean {
   return address === '::1';
 }
 
+/** A signal this long after the first one is a second wish, in milliseconds. */
+const AGAIN_MS = 1_000;
+
 /**
- * Resolves with the first signal that ends the broker. One that comes after it ends the process at once, for people who
- * do not want to wait.
+ * Resolves with the first signal that ends the broker. One that comes a second or more after it ends the process at once,
+ * for people who do not want to wait; an earlier one is the same wish, sent to a whole group of processes.
  *
  * @param onHangup called for each SIGHUP; where it is null, SIGHUP ends the broker, too
  */
 export function waitForEnd(onHangup: (() => void) | null): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
-    let hasEnded = false;
+    let endedAtMs: number | null = null;
     const end = (signal: NodeJS.Signals) => {
-      if (hasEnded) process.exit(1);
-      hasEnded = true;
+      const nowMs = performance.now();
+      if (endedAtMs !== null && nowMs - endedAtMs >= AGAIN_MS) process.exit(1);
+      endedAtMs ??= nowMs;
       resolve(signal);
     };
     process.on('SIGINT', end);

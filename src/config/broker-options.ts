@@ -31,6 +31,8 @@ export interface BrokerOptions {
   maxOutgoingBytes: number;
   /** Seconds sessions of clients that ask for no end (3.1.1 Clean Session 0) are kept; 0: for ever. */
   persistentClientExpiration: number;
+  /** Log clients that connect and disconnect. */
+  connectionMessages: boolean;
   /** Tell MQTT 5 clients in words why a packet was refused; Mosquitto never does. */
   reasonStrings: boolean;
   /** First part of the Response Information a client may ask for, or null to give none. */
@@ -55,6 +57,7 @@ export const defaultBrokerOptions: BrokerOptions = {
   connectTimeout: 30,
   maxOutgoingBytes: 16 * 1024 * 1024,
   persistentClientExpiration: 0,
+  connectionMessages: true,
   reasonStrings: false,
   responseTopicPrefix: 'response/',
 };

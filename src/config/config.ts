@@ -91,7 +91,6 @@ export interface LogConfig {
   /** `log_type`: names of `logTypes`; `all` in the file is every one of them. */
   types: Set<string>;
   timestamp: boolean;
-  connectionMessages: boolean;
 }
 
 /** A whole configuration, checked. */
@@ -117,7 +116,6 @@ export function defaultConfig(): Config {
       destinations: [{ kind: 'stderr' }],
       types: new Set(['error', 'warning', 'notice', 'information']),
       timestamp: true,
-      connectionMessages: true,
     },
     httpListener: null,
     pidFile: null,

@@ -77,6 +77,6 @@ export const logOptions: readonly Option[] = [
     kind: flag,
     default: 'true',
     summary: 'Logs when clients connect and disconnect.',
-    apply: ({ log }, value) => void (log.connectionMessages = value),
+    apply: ({ broker }, value) => void (broker.connectionMessages = value),
   }),
 ];

@@ -115,3 +115,11 @@ test('wills and sessions are counted', () => {
   t.advance(2_000);
   expect(t.broker.counters).toMatchObject({ willsPublished: 1, willsDenied: 0, sessionsExpired: 1 });
 });
+
+test('connection_messages false leaves lines on clients that come and go out of the log', () => {
+  const t = new TestBroker({ connectionMessages: false });
+  const client = t.connect({ clientId: 'quiet' });
+  client.disconnect();
+  t.open().send('00 00');
+  expect(t.log.lines).toEqual([]);
+});

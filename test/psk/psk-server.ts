@@ -107,3 +107,54 @@ function makeHandler(broker: Broker, config: ListenerConfig): SocketHandler<Clie
     onCrash: (connection, error) => broker.onInternalError(connection, error),
   };
 }
+
+/** psk-client.mjs with identity `dev-1`, unless the task needs another. */
+export class NodeClient {
+  private readonly child: Bun.Subprocess<'pipe', 'pipe', 'inherit'>;
+  private readonly lines: AsyncIterator<string>;
+
+  constructor(port: number, task: string, argument = '', { identity = 'dev-1', key = KEY } = {}) {
+    const program = join(import.meta.dir, 'psk-client.mjs');
+    this.child = Bun.spawn(['node', program, String(port), identity, key, task, argument], {
+      stdin: 'pipe',
+      stdout: 'pipe',
+      stderr: 'inherit',
+      timeout: 60_000,
+    });
+    this.lines = readLines(this.child.stdout);
+  }
+
+  /** Its next result. */
+  async result(): Promise<unknown> {
+    const { value, done } = await this.lines.next();
+    if (done === true) throw new Error('psk-client.mjs ended without a result');
+    return JSON.parse(value);
+  }
+
+  /** Lets it end, where it keeps connections. */
+  release(): void {
+    void this.child.stdin.end();
+  }
+
+  async ended(): Promise<void> {
+    this.release();
+    await this.child.exited;
+  }
+}
+
+async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let unread = '';
+  for await (const chunk of stream) {
+    const lines = (unread + decoder.decode(chunk, { stream: true })).split('\n');
+    unread = lines.pop()!;
+    yield* lines;
+  }
+}
+
+export async function nodeResult(...args: ConstructorParameters<typeof NodeClient>): Promise<unknown> {
+  const client = new NodeClient(...args);
+  const result = await client.result();
+  await client.ended();
+  return result;
+}

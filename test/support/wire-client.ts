@@ -182,14 +182,14 @@ export class WireClient {
   }
 
   /** The next packet, which must be of the type. */
-  async next<T extends Packet['type']>(type: T): Promise<Extract<Packet, { type: T }>> {
+  async next<T extends Packet['type']>(type: T): Promise<Packet & { type: T }> {
     const packet = await this.until(`packet type ${type}`, () => {
       const first = this.packets.shift();
       if (first === undefined && this.isEnded) throw new Error(`the broker closed; expected packet type ${type}`);
       return first;
     });
     if (packet.type !== type) throw new Error(`expected packet type ${type}, got ${JSON.stringify(packet)}`);
-    return packet as Extract<Packet, { type: T }>;
+    return packet as Packet & { type: T };
   }
 
   ended(): Promise<true> {

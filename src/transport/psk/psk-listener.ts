@@ -2,12 +2,13 @@
 // (psk-terminator.mjs), which hands its clients over to a unix socket in a folder that only we may enter, each with a
 // PROXY header that tells address and identity. One such program serves one listener, on one core; it is started again
 // when it ends.
-import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describeProblems, quoted } from '../../config/config-error.ts';
 import { defaultListenerConfig, type ListenerConfig } from '../../config/config.ts';
 import { CertificateError, ListenError, type OpenListener, openListener, type SocketHandler } from '../listener.ts';
+import { readDhParameters } from './dh-parameters.ts';
 import { type PskFile, readPskFile } from './psk-file.ts';
 import { findNode, type Owner, type PskFailure, TerminatorError, TerminatorProcess } from './psk-process.ts';
 
@@ -77,21 +78,13 @@ export async function openPskListener<C>(
   const { keys, warnings } = readPskFile(psk.file);
   for (const line of describeProblems(warnings)) events.onWarning(line);
   checkCiphers(psk.ciphersTls13 ?? null);
-  const dhparam = readDhParameters(psk.dhparamfile ?? null);
+  const { dhparamfile = null } = psk;
+  const dhparam = dhparamfile === null ? 'auto' : readDhParameters(dhparamfile);
   const node = findNodeFor(config, psk.node ?? 'node');
   await checkPort(config);
   const watch = new PskWatch(config, psk, { keys, dhparam, node }, handler, events);
   await watch.open();
   return watch;
-}
-
-function readDhParameters(path: string | null): string {
-  if (path === null) return 'auto';
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new CertificateError(`Unable to load dhparamfile "${path}": ${(error as Error).message}`, { cause: error });
-  }
 }
 
 /** A key from a file goes with SHA-256 (RFC 8446 section 4.2.11), and a client that offers TLS 1.3 gets no other version. */

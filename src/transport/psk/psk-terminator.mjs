@@ -54,13 +54,13 @@ function setKeys(pairs) {
   keys = new Map(pairs.map(([identity, hex]) => [identity, Buffer.from(hex, 'hex')]));
 }
 
-/** Finds out which option is wrong, which the error of the whole does not tell. */
-function checkOption(option, options) {
+/** Finds out what is wrong with the ciphers, which the error of the whole does not tell. */
+function checkCiphers(ciphers) {
   try {
-    createSecureContext(options);
+    createSecureContext({ ciphers });
     return true;
   } catch (error) {
-    report({ type: 'refused', option, message: error.reason ?? error.message, code: error.code });
+    report({ type: 'refused', option: 'ciphers', message: error.reason ?? error.message, code: error.code });
     return false;
   }
 }
@@ -72,7 +72,7 @@ function checkOption(option, options) {
  */
 function start(options) {
   const { ciphers, dhparam } = options;
-  if (!checkOption('ciphers', { ciphers }) || !checkOption('dhparamfile', { dhparam })) return;
+  if (!checkCiphers(ciphers)) return;
   socketPath = options.socketPath;
   process.on('exit', () => removeFolder(options.folder));
   setKeys(options.keys);
