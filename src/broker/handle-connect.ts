@@ -1,6 +1,5 @@
 import {
   type ConnectPacket,
-  ConnectPayloadError,
   decodeConnect,
   forwardedWillProperties,
   peekConnectVersion,
@@ -45,12 +44,6 @@ export function handleConnect(
       return refuse(connection, '', ReasonCode.unsupportedProtocolVersion, error.message);
     }
     broker.counters.connectionsRefused++;
-    if (!(error instanceof ConnectPayloadError)) throw error;
-    // As Mosquitto: an identifier that is no text is one that is not allowed, and the rest goes unanswered.
-    if (error.field === 'client identifier') {
-      throw new ProtocolError(ReasonCode.clientIdentifierNotValid, error.message, error.clause);
-    }
-    leaveUnanswered(connection);
     throw error;
   }
   if (packet.properties !== null) connection.setClientLimits(packet.properties);
@@ -90,9 +83,7 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
   if (packet.clientId === '') {
     const mayBeEmpty = isV5 || (packet.protocolVersion === ProtocolVersion.v311 && packet.cleanStart);
     if (!mayBeEmpty || !options.allowZeroLengthClientid) {
-      // Mosquitto's code in MQTT 5.
-      const reasonCode = isV5 ? ReasonCode.unspecifiedError : ReasonCode.clientIdentifierNotValid;
-      return { reasonCode, cause: 'empty client identifier' };
+      return { reasonCode: ReasonCode.clientIdentifierNotValid, cause: 'empty client identifier' };
     }
   }
   if (packet.properties?.authenticationMethod !== undefined) {

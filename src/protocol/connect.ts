@@ -12,7 +12,7 @@ import {
 import { ProtocolError } from './protocol-error.ts';
 import { ReasonCode } from './reason-code.ts';
 import { isValidTopicName } from './topic.ts';
-import { decodeUtf8, isValidUtf8 } from './utf8.ts';
+import { isValidUtf8 } from './utf8.ts';
 
 export interface WillMessage {
   topicName: string;
@@ -41,16 +41,6 @@ function malformed(message: string, clause: string): ProtocolError {
   return new ProtocolError(ReasonCode.malformedPacket, message, clause);
 }
 
-/** Names the field of the payload that is malformed, or missing though the flags announce it. */
-export class ConnectPayloadError extends ProtocolError {
-  readonly field: 'client identifier' | 'will, user name or password';
-
-  constructor(field: ConnectPayloadError['field'], { reasonCode, message, clause }: ProtocolError) {
-    super(reasonCode, message, clause);
-    this.field = field;
-  }
-}
-
 const BRIDGE_BIT = 0x80;
 
 /** Protocol Name and Protocol Level (v5 section 3.1.2.1, v3.1.1 section 3.1.2.1, MQTT 3.1 section 3.1). */
@@ -73,13 +63,6 @@ function decodeVersion(reader: ByteReader): { version: ProtocolVersion; bridge: 
     `protocol level ${level} of ${name} is not supported`,
     'v5 [MQTT-3.1.2-2]',
   );
-}
-
-function readClientId(reader: ByteReader): string {
-  const bytes = reader.binary();
-  if (isValidUtf8(bytes, 0, bytes.length)) return decodeUtf8(bytes, 0, bytes.length);
-  const error = malformed('client identifier is not valid UTF-8', 'v5 [MQTT-3.1.3-4]');
-  throw new ConnectPayloadError('client identifier', error);
 }
 
 function decodeWill(reader: ByteReader, flags: number, properties: Properties | null): WillMessage {
@@ -121,7 +104,7 @@ export function peekConnectVersion(bytes: Uint8Array, start: number, end: number
  * MQTT 3.1 (section 3.1) asks for less than its successors: the reserved flag, and Will QoS and Retain without a will,
  * are not looked at, and a packet may end where the user name or password that its flags announce would stand.
  *
- * @throws ProtocolError 0x81 malformed (a ConnectPayloadError behind the client identifier's length), 0x82 a property
+ * @throws ProtocolError 0x81 malformed, 0x82 a property
  *   that repeats, 0x84 a protocol level we do not speak, 0x99 a will that is not the UTF-8 it claims to be
  */
 export function decodeConnect(bytes: Uint8Array, start: number, end: number): ConnectPacket {
@@ -143,19 +126,11 @@ export function decodeConnect(bytes: Uint8Array, start: number, end: number): Co
   }
   const keepAlive = reader.u16();
   const properties = version === ProtocolVersion.v5 ? decodeProperties(reader, PacketType.connect) : null;
-  const clientId = readClientId(reader);
+  const clientId = reader.string();
   const willProperties = hasWill && version === ProtocolVersion.v5 ? decodeProperties(reader, WILL_PROPERTIES) : null;
-  let will: WillMessage | null = null;
-  let username: string | null = null;
-  let password: Uint8Array | null = null;
-  try {
-    if (hasWill) will = decodeWill(reader, flags, willProperties);
-    if (hasUsername && !(isV31 && reader.remaining === 0)) username = reader.string();
-    if (hasPassword && !(isV31 && reader.remaining === 0)) password = reader.binary();
-  } catch (error) {
-    if (!(error instanceof ProtocolError) || error.reasonCode !== ReasonCode.malformedPacket) throw error;
-    throw new ConnectPayloadError('will, user name or password', error);
-  }
+  const will = hasWill ? decodeWill(reader, flags, willProperties) : null;
+  const username = hasUsername && !(isV31 && reader.remaining === 0) ? reader.string() : null;
+  const password = hasPassword && !(isV31 && reader.remaining === 0) ? reader.binary() : null;
   reader.expectEnd();
   return {
     type: PacketType.connect,

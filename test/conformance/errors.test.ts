@@ -9,7 +9,7 @@ import { answerAfterConnect, connect } from './raw-packets.ts';
 
 /** Errors after CONNECT for which the standard names a reason code: bytes of MQTT 5 and that code. */
 const errors: Readonly<Record<string, readonly [hex: string, code: string]>> = {
-  'packet type 0': ['00 00', '81'],
+  'packet type 0': ['00 00', '82'],
   'Remaining Length of five bytes': ['30 ff ff ff ff 01', '81'],
   'PUBLISH with QoS 3': ['36 07 000161 0001 00 78', '81'],
   'PUBLISH with DUP at QoS 0': ['38 05 000161 00 78', '81'],

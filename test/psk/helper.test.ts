@@ -1,10 +1,20 @@
 // The helper of a PSK listener as a process: its start and what can go wrong there, its end, and what it shows to others.
-import { afterEach, describe, expect, test } from 'bun:test';
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../../src/config/config-error.ts';
 import { CertificateError, ListenError } from '../../src/transport/listener.ts';
+import { dhParameters } from './dh-pem.ts';
 import { freePort } from '../support/mosquitto.ts';
 import { publish, runTool } from '../support/mosquitto-tools.ts';
 import { until } from '../support/server.ts';
@@ -18,6 +28,7 @@ import {
   startPskServer,
 } from './psk-server.ts';
 
+setDefaultTimeout(60_000);
 const servers: PskServer[] = [];
 async function start(options: PskServerOptions = {}): Promise<PskServer> {
   const server = await startPskServer(options);
@@ -132,10 +143,10 @@ describe('the end', () => {
     const free = await until('the port to be free', () => listenOn(server.port));
     free.stop();
     expect(isAlive(pid)).toBe(true); // it has clients
-    for (const connection of server.broker.allConnections()) connection.end();
+    server.broker.stop();
     await until('the end of the helper', () => !isAlive(pid));
     client.release();
-    expect(await client.result()).toEqual({ closed: 3 });
+    expect(await client.result()).toEqual({ closed: 3, reasonCodes: [0x8b, 0x8b, 0x8b] });
     await client.ended();
     expect(server.events).toEqual([]);
   });
@@ -154,7 +165,7 @@ describe('the end', () => {
     const program = join(import.meta.dir, 'psk-broker.ts');
     const broker = Bun.spawn([process.execPath, program], { stdout: 'pipe', stderr: 'inherit', stdin: 'ignore' });
     const reader = broker.stdout.getReader();
-    const { port, helperPid } = JSON.parse(new TextDecoder().decode((await reader.read()).value));
+    const { port, helperPid, testFolder } = JSON.parse(new TextDecoder().decode((await reader.read()).value));
     await publishTo({ target: ['-h', '127.0.0.1', '-p', String(port)] });
     const folder = folderOf(helperPid);
     broker.kill('SIGKILL');
@@ -162,6 +173,7 @@ describe('the end', () => {
     await until('the end of the helper', () => !isAlive(helperPid));
     await until('the end of the folder', () => !existsSync(folder));
     listenOn(port)!.stop();
+    rmSync(testFolder, { recursive: true });
   });
 });
 
@@ -229,7 +241,7 @@ describe('a PSK listener that cannot be opened says why, and leaves nothing behi
     ],
     [
       'a program that says something else',
-      'if [ "$1" = -p ]; then echo 20.1.0; else echo hello; sleep 30; fi',
+      'if [ "$1" = -p ]; then echo 20.1.0; else echo hello; exec sleep 30; fi',
       ': TLS-PSK helper was ended by SIGKILL (Error: it reports what nobody understands: SyntaxError: JSON Parse error: Unexpected identifier "hello").',
     ],
   ])('%s', async (_what, script, text) => {
@@ -237,6 +249,12 @@ describe('a PSK listener that cannot be opened says why, and leaves nothing behi
     const error = await refusal({ psk: { node: fakeNode(server.folder, script) } });
     expect(error).toBeInstanceOf(ListenError);
     expect(error.message).toEndWith(text);
+  });
+
+  test('a psk_hint that is too long for TLS', async () => {
+    const error = await refusal({ psk: { hint: 'h'.repeat(257) } });
+    expect(error).toBeInstanceOf(ListenError);
+    expect(error.message).toEndWith(': psk_hint is longer than 256 bytes.');
   });
 
   test('a psk_file with an error', async () => {
@@ -283,6 +301,26 @@ describe('options', () => {
     const server = await start({ psk: { ciphersTls13: 'TLS_AES_128_GCM_SHA256' } });
     expect(await nodeResult(server.port, 'handshake', 'TLSv1.3')).toMatchObject({ cipher: 'TLS_AES_128_GCM_SHA256' });
     expect(await nodeResult(server.port, 'handshake', 'TLSv1.2')).toMatchObject({ version: 'TLSv1.2' });
+  });
+
+  test('dhparamfile, for ciphers with DHE', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'martlet-dh-'));
+    const dhparamfile = join(folder, 'dh.pem');
+    writeFileSync(dhparamfile, dhParameters('modp15'));
+    const server = await start({
+      listener: { ciphers: 'DHE-PSK-AES128-GCM-SHA256' },
+      psk: { dhparamfile },
+    });
+    rmSync(folder, { recursive: true });
+    expect(await nodeResult(server.port, 'handshake', 'TLSv1.2')).toMatchObject({
+      cipher: 'DHE-PSK-AES128-GCM-SHA256',
+      exchange: { type: 'DH', size: 3_072 },
+    });
+  });
+
+  test('without dhparamfile clients that have nothing but DHE get in too', async () => {
+    const server = await start({ listener: { ciphers: 'DHE-PSK-AES128-GCM-SHA256' } });
+    expect(await nodeResult(server.port, 'handshake', 'TLSv1.2')).toMatchObject({ exchange: { type: 'DH' } });
   });
 
   test('tls_version tlsv1.3 lets nobody in with TLS 1.2', async () => {

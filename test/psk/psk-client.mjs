@@ -1,10 +1,11 @@
 // node psk-client.mjs PORT IDENTITY HEXKEY TASK [ARGUMENT]: a TLS-PSK client on Node.js, for what Debian's tools cannot do.
 // Prints one JSON line of results, and where connections stay open, a second one when stdin has ended.
 //
-//   handshake VERSION    hint, version and cipher that the server chose, or error; with VERSION such as TLSv1.2 only
+//   handshake VERSION    hint, version, cipher and key exchange that the server chose, or error; VERSION only, as TLSv1.2
 //   resume VERSION       whether a second handshake with the session of the first and without the key succeeds
 //   renegotiate          whether a second handshake on the same connection, TLS 1.2, succeeds
-//   many COUNT           so many connections at once with CONNECT each: how many got a CONNACK; then how many were closed
+//   many COUNT           so many connections at once with CONNECT each: how many got a CONNACK; then how many were
+//                        closed, and the reason codes of the DISCONNECTs that came
 //   deaf TOPIC           subscribes, then reads nothing more; then what had come until the server closed
 import { connect } from 'node:tls';
 
@@ -40,9 +41,10 @@ function outcome(socket, take) {
   });
 }
 
+/** Of MQTT 5, with Clean Start and without Keep Alive. */
 function connectPacket(clientId) {
   const id = Buffer.from(clientId);
-  const body = Buffer.concat([Buffer.from('00044d51545405020000', 'hex'), Buffer.from([0, 0, id.length]), id]);
+  const body = Buffer.concat([Buffer.from('00044d5154540502000000', 'hex'), Buffer.from([0, id.length]), id]);
   return Buffer.concat([Buffer.from([0x10, body.length]), body]);
 }
 
@@ -54,7 +56,12 @@ const tasks = {
     print(
       await outcome(socket, (resolve) =>
         socket.on('secureConnect', () =>
-          resolve({ hint, version: socket.getProtocol(), cipher: socket.getCipher().name }),
+          resolve({
+            hint,
+            version: socket.getProtocol(),
+            cipher: socket.getCipher().name,
+            exchange: socket.getEphemeralKeyInfo(),
+          }),
         ),
       ),
     );
@@ -87,19 +94,23 @@ const tasks = {
 
   async many() {
     let closed = 0;
+    const reasonCodes = [];
     const sockets = Array.from({ length: Number(argument) }, () => open({}));
     const results = await Promise.all(
       sockets.map((socket, index) =>
         outcome(socket, (resolve) => {
           socket.on('secureConnect', () => socket.write(connectPacket(`many-${index}`)));
-          socket.on('data', (chunk) => resolve({ error: chunk[0] === 0x20 ? null : 'no CONNACK' }));
+          socket.on('data', (chunk) => {
+            if (chunk[0] === 0xe0) reasonCodes.push(chunk[2]);
+            else resolve({ error: chunk[0] === 0x20 ? null : 'no CONNACK' });
+          });
           socket.on('close', () => closed++);
         }),
       ),
     );
     print({ connected: results.filter(({ error }) => error === null).length });
     await stdinEnd;
-    print({ closed });
+    print({ closed, reasonCodes });
     for (const socket of sockets) socket.destroy();
   },
 

@@ -18,6 +18,8 @@ import { findNode, type Owner, type PskFailure, TerminatorError, TerminatorProce
  */
 const DEFAULT_CIPHERS =
   'kECDHEPSK+CHACHA20:kDHEPSK+AESGCM:kDHEPSK+CHACHA20:kECDHEPSK:kDHEPSK:kPSK+AESGCM:kPSK+CHACHA20:kPSK:!eNULL';
+/** Of what TLS libraries send as a hint. */
+const MAX_HINT_BYTES = 256;
 /** A program that ran so long starts again at once; others wait, twice as long each time. */
 const STEADY_MS = 10_000;
 const FIRST_DELAY_MS = 100;
@@ -77,6 +79,9 @@ export async function openPskListener<C>(
 ): Promise<PskListener> {
   const { keys, warnings } = readPskFile(psk.file);
   for (const line of describeProblems(warnings)) events.onWarning(line);
+  if (Buffer.byteLength(psk.hint) > MAX_HINT_BYTES) {
+    throw new ListenError(`Cannot listen on ${placeOf(config)}: psk_hint is longer than ${MAX_HINT_BYTES} bytes.`);
+  }
   checkCiphers(psk.ciphersTls13 ?? null);
   const { dhparamfile = null } = psk;
   const dhparam = dhparamfile === null ? 'auto' : readDhParameters(dhparamfile);
@@ -185,11 +190,6 @@ class PskWatch<C> implements PskListener {
     const { config } = this;
     if (option === 'ciphers') {
       return new CertificateError(`Unable to set TLS ciphers "${config.ciphers}" with TLS-PSK: ${message}.`, {
-        cause: error,
-      });
-    }
-    if (option === 'dhparamfile') {
-      return new CertificateError(`Unable to load dhparamfile "${this.psk.dhparamfile}": ${message}.`, {
         cause: error,
       });
     }

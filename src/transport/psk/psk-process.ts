@@ -9,6 +9,8 @@ const MIN_NODE_MAJOR = 20;
 const START_LIMIT_MS = 30_000;
 /** From `close` on, for clients to take their last bytes; the program gives up on them a little earlier. */
 const CLOSE_LIMIT_MS = 4_000;
+/** For what it wrote before its end. */
+const READ_LIMIT_MS = 500;
 const MAX_ERROR_TEXT = 2_000;
 
 /** A user and a group in numbers. */
@@ -172,7 +174,10 @@ export class TerminatorProcess {
       this.errorText = `Error: it reports what nobody understands: ${String(error)}`;
       child.kill('SIGKILL');
     });
-    await Promise.all([reading, this.readErrors(), child.exited]);
+    const everything = Promise.all([reading, this.readErrors()]);
+    await child.exited;
+    // Something that it started may hold its output open.
+    await Promise.race([everything, Bun.sleep(READ_LIMIT_MS)]);
     this.hasEnded = true;
     const cause = this.endCause();
     this.listening.reject(new TerminatorError(cause));

@@ -26,8 +26,8 @@ const publish: readonly MalformedCase[] = [
   refused5('v5 [MQTT-3.3.2-2] refuses a topic name with + inside a level', '30 07 0003 "a+b" 00 "x"'),
   refused5('v5 section 3.3.2.1 refuses an empty topic name without an alias', '30 04 0000 00 "x"', 0x82),
   refused5(
-    'v5 section 4.7.3 refuses a topic name of 201 levels, one more than we take',
-    '30 cc01 00c8 {2f*200} 00 "x"',
+    'v5 section 4.7.3 refuses a topic name of 202 levels, one more than we take',
+    '30 cd01 00c9 {2f*201} 00 "x"',
   ),
   refused5('v5 section 3.3.2.2 refuses a PUBLISH that ends before the packet identifier', '32 03 0001 "a"'),
   refused5('v5 section 3.3.2.2 refuses a PUBLISH that ends inside the packet identifier', '32 04 0001 "a" 00'),

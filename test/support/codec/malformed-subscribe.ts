@@ -57,8 +57,8 @@ const subscribe: readonly MalformedCase[] = [
   refused5('v5 section 2.2.2.2 refuses a property of PUBLISH in SUBSCRIBE', '82 0a 0001 03 230001 0001 "a" 00'),
   refused5('v5 section 2.2.2.1 refuses a property length past the end of SUBSCRIBE', '82 07 0001 09 0001 "a" 00'),
   refused5(
-    'v5 section 4.7.3 refuses a filter of 201 levels, one more than we take',
-    '82 ce01 0001 00 00c8 {2f*200} 00',
+    'v5 section 4.7.3 refuses a filter of 202 levels, one more than we take',
+    '82 cf01 0001 00 00c9 {2f*201} 00',
   ),
   refused311('v3.1.1 [MQTT-2.3.1-1] refuses SUBSCRIBE with packet identifier 0', '82 06 0000 0001 "a" 00', 0x82),
   refused311('v3.1.1 [MQTT-3.8.1-1] refuses SUBSCRIBE with flags 0000', '80 06 0001 0001 "a" 00'),
