@@ -15,7 +15,7 @@ const errors: Readonly<Record<string, readonly [hex: string, code: string]>> = {
   'PUBLISH with DUP at QoS 0': ['38 05 000161 00 78', '81'],
   'PUBLISH that ends in its topic': ['30 03 0005 61', '81'],
   'PUBLISH without topic and alias': ['30 04 0000 00 78', '82'],
-  'PUBLISH with a wildcard': ['30 05 000123 00 78', '82'],
+  'PUBLISH with a wildcard': ['30 05 000123 00 78', '81'],
   'PUBLISH with Topic Alias 0': ['30 08 000161 03 23 0000 78', '94'],
   'PUBLISH with a Subscription Identifier': ['30 07 000161 02 0b 01 78', '82'],
   'PUBLISH with a property of CONNECT': ['30 0a 000161 05 11 00000001 78', '81'],
