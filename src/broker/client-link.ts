@@ -359,13 +359,15 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
     this.broker.congestionControl.onProgress(this);
   }
 
-  /** True where a QoS 0 message must be dropped because the client does not read. */
-  get isOverflowing(): boolean {
+  /**
+   * True where a QoS 0 message must be dropped because the client does not read.
+   *
+   * @param isAwaited the message's producer waits for this client from now on: what it had begun to send is let through
+   */
+  isOverflowing(isAwaited: boolean): boolean {
+    if (this.backlog === null) return false;
     const { maxOutgoingBytes } = this.broker.options;
-    if (this.backlog === null || this.backlog.bytes <= maxOutgoingBytes) return false;
-    // While its producers wait for it, what each of them had begun to send is let through.
-    const { congestion } = this;
-    return congestion === null || congestion.isStalled || this.backlog.bytes > MOST_OVERSHOOT * maxOutgoingBytes;
+    return this.backlog.bytes > (isAwaited ? MOST_OVERSHOOT * maxOutgoingBytes : maxOutgoingBytes);
   }
 
   /** Takes no more packets, not even those of the chunk at hand, until as many `resumeReading` follow. */

@@ -5,8 +5,8 @@ import type { OutgoingFlow, QueueLimits } from '../session/outgoing-flow.ts';
 /** Unsent bytes of a receiver above which its producers are held back, where the limit of a connection is not lower. */
 const HIGH_WATER = 1024 * 1024;
 const CHECK_MS = 100;
-/** A check that comes later than this found the broker itself kept from running, and judges nobody. */
-const LATE_MS = 150;
+/** One could have begun just before, or have come late because the broker itself was kept from reading and writing. */
+const IDLE_CHECKS = 2;
 /** What a receiver must take between two checks to hold producers back: 64 KiB, or 32 acknowledgements. */
 const LEAST_PROGRESS = 256;
 export const ACK_PROGRESS = LEAST_PROGRESS / 32;
@@ -17,8 +17,8 @@ export class Congestion {
   readonly waiting: ClientLink[] = [];
   /** It stopped reading: nobody waits for it while it does, and what it can't take is dropped. */
   isStalled = false;
-  /** It has not been congested for a whole interval yet. */
-  isNew = true;
+  /** Checks in a row that found too little progress. */
+  idleChecks = 0;
   /** 256-byte units, and acknowledgements as `ACK_PROGRESS` of them, that went through since the last check. */
   progress = 0;
 }
@@ -35,7 +35,6 @@ export class CongestionControl {
   private readonly limits: QueueLimits;
   private readonly highWater: number;
   private timer: ReturnType<typeof setInterval> | null = null;
-  private checkedAtMs = 0;
 
   constructor(counters: Counters, limits: QueueLimits & { readonly maxOutgoingBytes: number }) {
     this.counters = counters;
@@ -68,19 +67,22 @@ export class CongestionControl {
   private begin(connection: ClientLink): void {
     connection.congestion = new Congestion();
     this.congested.add(connection);
-    if (this.timer !== null) return;
-    this.checkedAtMs = performance.now();
-    this.timer = setInterval(() => this.check(), CHECK_MS);
+    this.timer ??= setInterval(() => this.check(), CHECK_MS);
   }
 
-  /** Holds back a producer that sends to a congested receiver. */
-  hold(producer: ClientLink | null, receiver: ClientLink): void {
+  /**
+   * Holds back a producer that sends to a congested receiver.
+   *
+   * @returns false where nobody waits for that receiver, or nobody can
+   */
+  hold(producer: ClientLink | null, receiver: ClientLink): boolean {
     const { congestion } = receiver;
-    if (congestion === null || congestion.isStalled || producer === null || !producer.isOpen) return;
-    if (congestion.waiting.includes(producer)) return;
+    if (congestion === null || congestion.isStalled || producer === null || !producer.isOpen) return false;
+    if (congestion.waiting.includes(producer)) return true;
     congestion.waiting.push(producer);
     this.counters.producersPaused++;
     producer.pauseReading();
+    return true;
   }
 
   /** Bytes or acknowledgements of a congested connection went through. */
@@ -111,20 +113,16 @@ export class CongestionControl {
   }
 
   private check(): void {
-    const nowMs = performance.now();
-    const isLate = nowMs - this.checkedAtMs > LATE_MS;
-    this.checkedAtMs = nowMs;
     for (const connection of this.congested) {
       const congestion = connection.congestion!;
-      const isMoving = congestion.progress >= LEAST_PROGRESS;
-      const canTell = !congestion.isNew && !isLate;
-      congestion.progress = 0;
-      congestion.isNew = false;
-      if (isMoving) congestion.isStalled = false;
-      else if (canTell && !congestion.isStalled) {
+      if (congestion.progress >= LEAST_PROGRESS) {
+        congestion.idleChecks = 0;
+        congestion.isStalled = false;
+      } else if (++congestion.idleChecks === IDLE_CHECKS) {
         congestion.isStalled = true;
         this.resumeProducers(congestion);
       }
+      congestion.progress = 0;
     }
   }
 

@@ -112,11 +112,14 @@ export class Router {
     this.flushIfFull();
   }
 
-  /** One receiver of few may slow its producer down; one of many must not slow the others. */
-  private holdProducer(link: ClientConnection): void {
-    if (link.congestion !== null && this.receiverCount <= HOLDING_RECEIVERS) {
-      this.broker.congestionControl.hold(this.broker.reading, link);
-    }
+  /**
+   * One receiver of few may slow its producer down; one of many must not slow the others.
+   *
+   * @returns whether the producer waits now
+   */
+  private holdProducer(link: ClientConnection): boolean {
+    if (link.congestion === null || this.receiverCount > HOLDING_RECEIVERS) return false;
+    return this.broker.congestionControl.hold(this.broker.reading, link);
   }
 
   /** Frames made for one receiver each add up in a large fan-out. */
@@ -128,9 +131,9 @@ export class Router {
   }
 
   private sendQoS0(incoming: IncomingMessage, link: ClientConnection, retain: boolean, identifier: number): void {
-    this.holdProducer(link);
+    const isAwaited = this.holdProducer(link);
     const { counters } = this.broker;
-    if (link.isOverflowing) return counters.drop(DropReason.slowReader);
+    if (link.isOverflowing(isAwaited)) return counters.drop(DropReason.slowReader);
     const isV5 = link.protocolVersion === ProtocolVersion.v5;
     if (isV5 && (identifier !== 0 || link.aliasMaximum !== 0)) {
       if (!link.sendOwnQoS0(incoming, retain, identifier)) counters.drop(DropReason.tooLarge);

@@ -121,6 +121,17 @@ describe('OutgoingFlow', () => {
     expect([flow.isEmpty, observer.dropped]).toEqual([true, []]);
   });
 
+  test('a message has its identifier from when it comes, also where nobody is connected and it expires, as in Mosquitto', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(5), new Observer()];
+    flow.enqueue(delivery('expires', 1, 2_000), null, unlimited, observer);
+    flow.enqueue(delivery('none', 0), null, unlimited, observer);
+    flow.enqueue(delivery('waits', 1), null, unlimited, observer);
+    observer.now = 2_000;
+    flow.resume(link, observer);
+    flow.enqueue(delivery('new', 2), link, unlimited, observer);
+    expect(link.take()).toEqual(['new none 0', 'new waits 2', 'new new 3']);
+  });
+
   test('identifiers go from 1 to 65,535 and round again, over those in flight', () => {
     const [flow, link, observer] = [new OutgoingFlow(), new Link(65_535), new Observer()];
     flow.enqueue(delivery('held'), link, unlimited, observer);

@@ -30,6 +30,11 @@ const CONNACK = '200e00000b22000a27001e8480210014';
 const WITHOUT_ALIASES =
   '300c0008<tag>2f310031 300c0008<tag>2f320031 300c0008<tag>2f330031 300c0008<tag>2f310032 300c0008<tag>2f320032 ' +
   '300c0008<tag>2f330032 320e0008<tag>2f3100010078 30130008<tag>2f32070101020000038478';
+/** A will, user name or password that is announced and missing or malformed. */
+const CONNECT_UNANSWERED =
+  /^connect malformed: v5 (?:will topic |will without payload |user name with |user name flag |password flag )/;
+const CONNECT_OF_21 =
+  /^connect malformed: v5 (?!client identifier with |will topic |will without payload |user name with |user name flag |password flag )/;
 const GONE = '300f0008<tag>2f7700676f6e65';
 
 export const intendedDifferences: readonly Intended[] = [
@@ -42,9 +47,16 @@ export const intendedDifferences: readonly Intended[] = [
       tails(7, /^malformed: v5 (?!first byte)/, 'closed', 'e00182 closed'),
       tails(5, /^publish: v5 the receiver answers with /, 'closed', 'e00182 closed'),
       tails(2, /^(?:connect: v5 a second CONNECT|subscribe: v5 identifier twice) /, 'closed', 'e00182 closed'),
-      tails(172, /^(?:connect malformed: v5 |property: (?:CONNECT|will) )/, 'closed', '2003008100 closed'),
+      tails(150, /^property: (?:CONNECT|will) /, 'closed', '2003008100 closed'),
+      tails(22, CONNECT_OF_21, 'closed', '2003008100 closed'),
       tails(17, /^(?:connect malformed: v5 |property: (?:CONNECT|will) )/, 'closed', '2003008200 closed'),
-      tails(12, /^connect malformed: v5 client identifier with /, 'closed', '2003008500 closed'),
+    ],
+  },
+  {
+    heading: 'Client identifiers that are refused',
+    tails: [
+      tails(12, /^connect malformed: v5 client identifier with /, 'closed', '2003008100 closed'),
+      tails(1, /^connect: v5 empty client identifier where it is not allowed /, '2003008000', '2003008500'),
     ],
   },
   {
@@ -52,6 +64,7 @@ export const intendedDifferences: readonly Intended[] = [
     tails: [
       tails(8, /^malformed: v5 first byte (?!00)/, 'closed', 'e00181 closed'),
       tails(18, /^will: v5 after DISCONNECT with reason /, 'closed', 'e00182 closed'),
+      tails(30, CONNECT_UNANSWERED, 'closed', '2003008100 closed'),
     ],
   },
   {
@@ -123,9 +136,8 @@ export const intendedDifferences: readonly Intended[] = [
   {
     heading: 'MQTT 3.1',
     tails: [
-      tails(12, /^connect malformed: v3 user name with /, '20020000 closed', 'closed'),
-      tails(1, /^connect malformed: v3 first byte 18 /, 'closed', 'still open'),
-      tails(1, /^connect malformed: v3 will QoS 3 without will /, 'closed', '20020000 closed'),
+      tails(12, /^connect malformed: v3 user name with /, '20020000 still open', 'closed'),
+      tails(1, /^connect malformed: v3 will QoS 3 without will /, 'closed', '20020000 still open'),
       tails(1, /^subscribe: v3 without filters /, '90020001 still open', 'closed'),
       tails(1, /^subscribe: v3 two bytes /, '90021234 still open', 'closed'),
       tails(1, /^unsubscribe: v3 without filters /, 'b0020001 still open', 'closed'),
@@ -134,7 +146,7 @@ export const intendedDifferences: readonly Intended[] = [
   },
   {
     heading: 'Protocol Level 0x85',
-    tails: [tails(1, /^connect malformed: level 133 of MQTT /, `${CONNACK} closed`, '20020001 closed')],
+    tails: [tails(1, /^connect malformed: level 133 of MQTT /, `${CONNACK} still open`, '20020001 closed')],
   },
   {
     heading: 'Properties that Mosquitto 2.0 does not check',
@@ -146,12 +158,11 @@ export const intendedDifferences: readonly Intended[] = [
         'e00182 closed',
       ),
       tails(
-        4,
-        /^connect malformed: v5 (?:Authentication Data|will Payload Format|will Response Topic) /,
-        `${CONNACK} closed`,
+        5,
+        /^(?:connect malformed: v5 (?:Authentication Data|will Payload Format|will Response Topic)|property: CONNECT with Authentication Data,) /,
+        `${CONNACK} still open`,
         '2003008200 closed',
       ),
-      tails(1, /^property: CONNECT with Authentication Data, /, `${CONNACK} still open`, '2003008200 closed'),
       tails(
         1,
         /^connect malformed: v5 will payload that is not the UTF-8 it claims to be /,

@@ -70,7 +70,7 @@ describe.each([...versions])('with -V %s', (version) => {
     expect(await subscriber.finished()).toEqual(numbers.map((line) => `${qos} ${line}`));
   });
 
-  test('a message reaches every version, each at the lower QoS', async () => {
+  test('v3.1.1 [MQTT-7.0.0-2] a message of another implementation reaches every version, each at the lower QoS', async () => {
     const topic = newName();
     const subscribers: Subscriber[] = [];
     for (const other of versions) {

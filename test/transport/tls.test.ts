@@ -205,6 +205,29 @@ describe('a TLS listener with several certificates', () => {
   });
 });
 
+test('a secure WebSocket listener takes http/1.1 by ALPN too, and shows its certificates as any other', async () => {
+  const files = await certificateFiles();
+  const one = { certfile: files.serverCert, keyfile: files.serverKey, protocol: 'websockets' as const };
+  const other = { serverName: 'other.example', certfile: files.strangerCert, keyfile: files.strangerKey };
+  const secure = await startServer([one, { ...one, sniCertificates: [other] }]);
+  for (const [i, commonName] of ['localhost', 'other.example'].entries()) {
+    for (const alpn of ['http/1.1', 'mqtt']) {
+      // CONNECT without WebSocket is answered in HTTP: `H` of `HTTP/1.1 400`.
+      const outcome = await attempt(secure.ports[i]!, { ALPNProtocols: [alpn], servername: 'other.example' });
+      expect(outcome).toMatchObject({ alpn, commonName, answer: 0x48 });
+    }
+    const url = `wss://localhost:${secure.ports[i]}/mqtt`;
+    const socket = new WebSocket(url, { protocols: ['mqtt'], tls: { ca: pem.ca } });
+    await new Promise<void>((resolve, reject) => {
+      socket.onopen = () => resolve();
+      socket.onerror = () => reject(new Error(`no WebSocket at ${url}`));
+    });
+    expect(socket.protocol).toBe('mqtt');
+    socket.close();
+  }
+  await secure.stop();
+});
+
 test('a TLS handshake counts towards max_connections and the time for CONNECT', async () => {
   const files = await certificateFiles();
   const one = { certfile: files.serverCert, keyfile: files.serverKey, maxConnections: 2 };

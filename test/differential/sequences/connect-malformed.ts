@@ -6,10 +6,11 @@ import { SequenceList } from '../sequence.ts';
 const list = new SequenceList();
 export const connectMalformedSequences = list.sequences;
 
-function add(name: string, what: Bytes): void {
+/** @param what may need the tag as client identifier: Mosquitto takes some of these, and nobody may take them over */
+function add(name: string, what: Bytes | ((tag: string) => Bytes)): void {
   list.add(`connect malformed: ${name}`, (s) => {
     s.open('a');
-    s.fatal('a', what);
+    s.fatal('a', typeof what === 'function' ? what(s.tag) : what);
   });
 }
 
@@ -18,7 +19,8 @@ const head = (version: Version, flags: number): Uint8Array =>
 
 for (const version of [3, 4, 5] as const) {
   const v = `v${version}`;
-  const bad = (name: string, options: Connect) => add(`${v} ${name}`, connect({ version, clientId: 'c', ...options }));
+  const bad = (name: string, options: Connect) =>
+    add(`${v} ${name}`, (tag) => connect({ version, clientId: tag, ...options }));
   bad('reserved flag', { flags: 3 });
   bad('will flag without will', { flags: 6 });
   bad('will QoS 1 without will', { flags: 0x0a });
@@ -51,19 +53,19 @@ for (const version of [3, 4, 5] as const) {
 }
 
 for (const name of ['', 'MQT', 'MQTU', 'MQTTT', 'mqtt', 'MQIsdq', 'MQTTSN']) {
-  add(`v4 protocol name '${name}'`, connect({ version: 4, clientId: 'c', name }));
+  add(`v4 protocol name '${name}'`, (tag) => connect({ version: 4, clientId: tag, name }));
 }
-add('v4 under the name of v3', connect({ version: 4, clientId: 'c', name: 'MQIsdp' }));
-add('v3 under the name of v4', connect({ version: 3, clientId: 'c', name: 'MQTT' }));
+add('v4 under the name of v3', (tag) => connect({ version: 4, clientId: tag, name: 'MQIsdp' }));
+add('v3 under the name of v4', (tag) => connect({ version: 3, clientId: tag, name: 'MQTT' }));
 for (const level of [0, 1, 2, 6, 7, 127, 0x80, 0x85, 0xff]) {
-  add(`level ${level} of MQTT`, connect({ version: 4, clientId: 'c', level }));
+  add(`level ${level} of MQTT`, (tag) => connect({ version: 4, clientId: tag, level }));
 }
-for (const level of [2, 5, 6]) add(`level ${level} of MQIsdp`, connect({ version: 3, clientId: 'c', level }));
+for (const level of [2, 5, 6]) add(`level ${level} of MQIsdp`, (tag) => connect({ version: 3, clientId: tag, level }));
 add('empty', '1000');
 add('v4 of 5 bytes of length', '10 8080808001');
-add('v4 of 150000 bytes', connect({ version: 4, clientId: 'c', rest: new Uint8Array(150_000) }));
+add('v4 of 150000 bytes', (tag) => connect({ version: 4, clientId: tag, rest: new Uint8Array(150_000) }));
 
-const bad5 = (name: string, options: Connect) => add(`v5 ${name}`, connect({ clientId: 'c', ...options }));
+const bad5 = (name: string, options: Connect) => add(`v5 ${name}`, (tag) => connect({ clientId: tag, ...options }));
 bad5('Receive Maximum 0', { properties: bytes('21', u16(0)) });
 bad5('Maximum Packet Size 0', { properties: bytes('27', u32(0)) });
 bad5('Request Problem Information 2', { properties: '1702' });

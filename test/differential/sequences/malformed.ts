@@ -133,7 +133,7 @@ interface Holder {
   readonly name: string;
   readonly allowed: readonly number[];
   /** The packet with a property section; on a new connection where it is a CONNECT. */
-  readonly make: (list: Bytes) => Uint8Array;
+  readonly make: (list: Bytes, tag: string) => Uint8Array;
   readonly isConnect?: true;
 }
 
@@ -141,13 +141,13 @@ const holders: readonly Holder[] = [
   {
     name: 'CONNECT',
     allowed: [0x11, 0x15, 0x17, 0x19, 0x21, 0x22, 0x26, 0x27],
-    make: (properties) => connect({ clientId: 'c', properties }),
+    make: (properties, tag) => connect({ clientId: tag, properties }),
     isConnect: true,
   },
   {
     name: 'will',
     allowed: [0x01, 0x02, 0x03, 0x08, 0x09, 0x18, 0x26],
-    make: (properties) => connect({ clientId: 'c', will: { topic: 'w', properties } }),
+    make: (properties, tag) => connect({ clientId: tag, will: { topic: 'w', properties } }),
     isConnect: true,
   },
   {
@@ -165,18 +165,18 @@ const holders: readonly Holder[] = [
 ];
 
 for (const { name: holder, allowed, make, isConnect = false } of holders) {
-  const fatal = (name: string, what: Bytes) =>
+  const fatal = (name: string, properties: Bytes) =>
     list.add(`property: ${holder} with ${name}`, (s) => {
       if (isConnect) s.open('a');
       else s.connect('a');
-      s.fatal('a', what);
+      s.fatal('a', make(properties, s.tag));
     });
   for (const [id, name, value] of properties) {
     const one = bytes(Uint8Array.of(id), value);
-    if (!allowed.includes(id)) fatal(`${name}, which is not its own`, make(one));
-    else if (id !== 0x26) fatal(`${name} twice`, make(bytes(one, one)));
-    fatal(`${name} without a value`, make(Uint8Array.of(id)));
-    if (one.length > 3) fatal(`${name} cut short`, make(one.subarray(0, one.length - 1)));
+    if (!allowed.includes(id)) fatal(`${name}, which is not its own`, one);
+    else if (id !== 0x26) fatal(`${name} twice`, bytes(one, one));
+    fatal(`${name} without a value`, Uint8Array.of(id));
+    if (one.length > 3) fatal(`${name} cut short`, one.subarray(0, one.length - 1));
   }
   for (const id of [
     '00',
@@ -195,13 +195,13 @@ for (const { name: holder, allowed, make, isConnect = false } of holders) {
     '80808001',
     '8080808001',
   ]) {
-    fatal(`unknown property ${id}`, make(bytes(id, '01')));
+    fatal(`unknown property ${id}`, bytes(id, '01'));
   }
   const empty = bytes('26', field(''), field(''));
   if (holder !== 'DISCONNECT' && !isConnect) {
     list.add(`property: ${holder} with empty User Properties`, (s) => {
       s.connect('a');
-      s.send('a', make(bytes(empty, empty)));
+      s.send('a', make(bytes(empty, empty), s.tag));
     });
   }
 }

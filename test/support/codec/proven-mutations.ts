@@ -113,7 +113,7 @@ function* wrongStrings(layout: Layout): Iterable<Broken> {
     }
     yield put(index, '\ufeff\u{2a6d4}', 0);
     yield put(index, '/'.repeat(199), 0);
-    yield put(index, '/'.repeat(200), 0x81);
+    yield put(index, '/'.repeat(201), 0x81);
     yield put(index, '', kind === 'topic' ? 0x82 : 0x81);
     if (kind !== 'filter') for (const name of ['+', '#', 'a/+/b', 'a+', 'a#']) yield put(index, name, 0x81);
     else {
