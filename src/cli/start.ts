@@ -135,6 +135,7 @@ function completeConfig({ config, given: inFile }: ParsedConfig, given: ParsedAr
   };
   if (!inFile.has('max_packet_size')) config.broker.maxPacketSize = LARGEST_PACKET;
   if (!inFile.has('reason_strings')) config.broker.reasonStrings = true;
+  if (!inFile.has('response_topic_prefix')) config.broker.responseTopicPrefix = 'response/';
   if (given.has('--verbose')) config.log.types = new Set(logTypes);
   else if (!inFile.has('log_type')) config.log.types = new Set(['error', 'warning']);
   return config;

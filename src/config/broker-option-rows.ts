@@ -149,6 +149,14 @@ export const sessionOptions: readonly Option[] = [
     isOurs: true,
     apply: ({ broker }, value) => void (broker.reasonStrings = value),
   }),
+  globalOption({
+    name: 'response_topic_prefix',
+    kind: text('PREFIX', 'a prefix of at most 200 bytes', 200),
+    default: 'none: no answer',
+    summary: 'Begins the topic for answers that MQTT 5 clients get as Response Information where they ask for it.',
+    isOurs: true,
+    apply: ({ broker }, value) => void (broker.responseTopicPrefix = value),
+  }),
 ];
 
 /** The process and what can be seen of it. */

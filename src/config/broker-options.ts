@@ -59,5 +59,5 @@ export const defaultBrokerOptions: BrokerOptions = {
   persistentClientExpiration: 0,
   connectionMessages: true,
   reasonStrings: false,
-  responseTopicPrefix: 'response/',
+  responseTopicPrefix: null,
 };

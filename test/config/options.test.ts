@@ -80,6 +80,7 @@ const cases: readonly Case[] = [
   ['persistent_client_expiration 1y', (config) => config.broker.persistentClientExpiration, 31_536_000],
   ['persistence false', (config) => config, parse('listener 1884')],
   ['reason_strings true', (config) => config.broker.reasonStrings, true],
+  ['response_topic_prefix answers/', (config) => config.broker.responseTopicPrefix, 'answers/'],
   ['log_dest stdout', (config) => config.log.destinations, [{ kind: 'stdout' }]],
   ['log_dest stdout unbuffered', (config) => config.log.destinations, [{ kind: 'stdout' }]],
   ['log_dest none', (config) => config.log.destinations, [{ kind: 'none' }]],

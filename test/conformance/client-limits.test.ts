@@ -52,7 +52,7 @@ test('v5 [MQTT-3.2.2-19] [MQTT-3.2.2-20] leaves Reason String and User Property 
 });
 
 test('v5 [MQTT-3.1.2-28] returns Response Information only to a client that asks for it', () => {
-  const t = new TestBroker();
+  const t = new TestBroker({ responseTopicPrefix: 'response/' });
   const told = (requestResponseInformation?: number): string | undefined =>
     t.connect({
       clientId: 'c1',

@@ -34,6 +34,7 @@ test('v5 CONNACK properties stand in Mosquitto order', () => {
       retainAvailable: false,
       maxPacketSize: 1_000,
       autoIdPrefix: 'a-',
+      responseTopicPrefix: 'response/',
     },
     { maxQos: 1, maxTopicAlias: 3 },
   );

@@ -259,17 +259,6 @@ export const intendedDifferences: readonly Intended[] = [
     tails: [tails(1, /^timer: v5 keep alive of 1 second runs out /, 'closed', 'e0018d closed')],
   },
   {
-    heading: 'Response Information',
-    tails: [
-      tails(
-        1,
-        /^connect: v5 with Request Response Information 1 /,
-        CONNACK,
-        '202100001e22000a1a0010726573706f6e73652f<tag>6127001e8480210014',
-      ),
-    ],
-  },
-  {
     heading: 'Topic aliases',
     tails: [
       tails(1, /^alias: v5 0 is refused /, 'e00181 closed', 'e00194 closed'),

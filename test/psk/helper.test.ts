@@ -130,6 +130,31 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
   },
 );
 
+/** psk-broker.ts, which is killed in the end. */
+async function startBrokerProcess() {
+  const program = join(import.meta.dir, 'psk-broker.ts');
+  const broker = Bun.spawn([process.execPath, program], { stdout: 'pipe', stderr: 'inherit', stdin: 'ignore' });
+  const reader = broker.stdout.getReader();
+  const { port, helperPid, testFolder } = JSON.parse(new TextDecoder().decode((await reader.read()).value));
+  return { broker, port: port as number, helperPid: helperPid as number, testFolder: testFolder as string };
+}
+
+test('while the broker is busy, clients wait, also more than its queue takes', async () => {
+  const COUNT = 700;
+  const { broker, port, helperPid, testFolder } = await startBrokerProcess();
+  broker.kill('SIGSTOP');
+  const clients = new NodeClient(port, 'many', String(COUNT));
+  // Each client has a descriptor, and each of those that wait in the broker's queue of 512 another one.
+  await until('all handshakes', () => readdirSync(`/proc/${helperPid}/fd`).length > COUNT + 500);
+  broker.kill('SIGCONT');
+  expect(await clients.result()).toEqual({ connected: COUNT });
+  await clients.ended();
+  broker.kill('SIGKILL');
+  await broker.exited;
+  await until('the end of the helper', () => !isAlive(helperPid));
+  rmSync(testFolder, { recursive: true });
+});
+
 describe('the end', () => {
   test('of the listener: the broker still says goodbye, then the helper, its folder and the port are gone', async () => {
     const server = await start();
@@ -162,10 +187,7 @@ describe('the end', () => {
   });
 
   test('of the broker by kill -9 is the end of the helper, its folder and its hold of the port', async () => {
-    const program = join(import.meta.dir, 'psk-broker.ts');
-    const broker = Bun.spawn([process.execPath, program], { stdout: 'pipe', stderr: 'inherit', stdin: 'ignore' });
-    const reader = broker.stdout.getReader();
-    const { port, helperPid, testFolder } = JSON.parse(new TextDecoder().decode((await reader.read()).value));
+    const { broker, port, helperPid, testFolder } = await startBrokerProcess();
     await publishTo({ target: ['-h', '127.0.0.1', '-p', String(port)] });
     const folder = folderOf(helperPid);
     broker.kill('SIGKILL');

@@ -7,6 +7,10 @@
 //   many COUNT           so many connections at once with CONNECT each: how many got a CONNACK; then how many were
 //                        closed, and the reason codes of the DISCONNECTs that came
 //   deaf TOPIC           subscribes, then reads nothing more; then what had come until the server closed
+//   flood COUNT          once stdin has ended, publishes so many messages of 64 KiB: how many had gone when no more would
+//                        go for a while; then how many in the end
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'node:tls';
 
 const [port, identity, hex, task, argument] = process.argv.slice(2);
@@ -132,6 +136,30 @@ const tasks = {
     print({ bytes });
     await stdinEnd;
     socket.on('close', () => print({ bytes })).resume();
+  },
+
+  async flood() {
+    const socket = open({});
+    socket.on('secureConnect', () => socket.write(connectPacket('flood')));
+    await once(socket, 'data');
+    print({ connected: true });
+    await stdinEnd;
+    const payload = Buffer.alloc(65_536);
+    const head = Buffer.from('3084800400016100', 'hex'); // QoS 0, topic `a`, no properties
+    let sent = 0;
+    const sending = (async () => {
+      for (; sent < Number(argument); sent++) {
+        if (!socket.write(Buffer.concat([head, payload]))) await once(socket, 'drain');
+      }
+    })();
+    for (let before = -1; before !== sent || sent === 0;) {
+      before = sent;
+      await sleep(300);
+    }
+    print({ sent });
+    await sending;
+    print({ sent });
+    socket.end();
   },
 };
 

@@ -161,9 +161,29 @@ test('a message of 10 MB goes both ways unharmed', async () => {
   await file.remove();
 });
 
+/** Bytes of memory that the helper has. */
+const rss = () =>
+  Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${server.listener.helperPid}/status`, 'utf8'))![1]) * 1_024;
+
+test('a broker that does not read makes the client wait, not the helper grow', async () => {
+  const COUNT = 800; // 50 MiB
+  const client = new NodeClient(server.port, 'flood', String(COUNT));
+  expect(await client.result()).toEqual({ connected: true });
+  const [connection] = server.broker.allConnections();
+  const before = rss();
+  connection!.pauseReading();
+  client.release();
+  const { sent } = (await client.result()) as { sent: number };
+  expect(sent).toBeLessThan(COUNT / 2);
+  expect(rss() - before).toBeLessThan(24 * 1024 * 1024);
+  const { publishReceived } = server.broker.counters;
+  connection!.resumeReading();
+  expect(await client.result()).toEqual({ sent: COUNT });
+  await client.ended();
+  await until('all messages', () => server.broker.counters.publishReceived === publishReceived + COUNT);
+});
+
 test('a client that does not read makes the broker wait, not the helper grow', async () => {
-  const rss = () =>
-    Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${server.listener.helperPid}/status`, 'utf8'))![1]) * 1_024;
   const deaf = new NodeClient(server.port, 'deaf', 'flood');
   await deaf.result();
   const before = rss();

@@ -90,8 +90,9 @@ export class Subscriber {
     return this.lines;
   }
 
-  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    this.child.kill(signal);
+  /** Kills it, without DISCONNECT: its handler of SIGTERM may wait for a lock for ever. */
+  async end(): Promise<void> {
+    this.child.kill('SIGKILL');
     await this.child.exited;
     await this.reading;
   }

@@ -133,8 +133,8 @@ async function flood(publisher: WireClient, total: number, length: number, qos: 
 
 describe.each([...transports])('over %s a subscriber that stops reading', (transport) => {
   test('costs its limit at QoS 0, loses and counts the rest, and slows nobody else', async () => {
-    const maxOutgoingBytes = 2 * MEBIBYTE;
-    const total = 30_000;
+    const maxOutgoingBytes = 8 * MEBIBYTE;
+    const total = 40_000;
     await start({ maxOutgoingBytes });
     const stopped = await reader('stopped', 0, transport);
     const reading = await reader('reading', 0, transport);
