@@ -1,5 +1,4 @@
 import { hostname } from 'node:os';
-import { AnonymousAccess } from '../auth/access-control.ts';
 import { type Config, defaultListenerConfig, type ListenerConfig } from '../config/config.ts';
 import { VERSION } from '../config/version.ts';
 import { systemClock } from '../session/clock.ts';
@@ -8,6 +7,7 @@ import { type OpenListener, openListener, type SocketHandler, type TlsInfo } fro
 import { ProxyLayer, WebSocketLayer } from '../transport/inbound-layers.ts';
 import { Broker } from './broker.ts';
 import { type ClientConnection, ConnectionState } from './client-connection.ts';
+import { FileRules } from './file-rules.ts';
 import type { ListenerInfo } from './listener-info.ts';
 import { type Logger, LogLevel } from './log.ts';
 import { SysTopics } from './sys-topics.ts';
@@ -28,16 +28,17 @@ export class BrokerServer {
   private readonly config: Config;
   private readonly log: Logger;
   private readonly open: OpenListener[] = [];
+  private readonly rules: FileRules;
   private timer: ReturnType<typeof setTimeout> | null = null;
   private readonly sys: SysTopics | null;
   private seconds = 0;
 
+  /** @throws ConfigError where a file of users or rules is wrong */
   constructor(config: Config, log: Logger) {
     this.config = config;
     this.log = log;
-    const isLocalOnly = config.listeners.length === 0;
-    const access = new AnonymousAccess(config.allowAnonymous ?? isLocalOnly);
-    this.broker = new Broker(config.broker, access, log, systemClock);
+    this.rules = new FileRules(config, log);
+    this.broker = new Broker(config.broker, this.rules.access, log, systemClock);
     this.sys = config.sysInterval === 0 ? null : new SysTopics(this.broker, VERSION, systemClock.monotonicMs());
   }
 
@@ -95,6 +96,15 @@ export class BrokerServer {
       log.log(LogLevel.information, describeOpening(config, opened.port));
     }
     this.listeners.push({ config, info, port: opened.port, url: listenerUrl(config, opened.port) });
+  }
+
+  /**
+   * Reads `password_file` and `acl_file` anew.
+   *
+   * @throws ConfigError where one of them is wrong: the rules stay as they were
+   */
+  reload(): void {
+    this.rules.reload(this.broker);
   }
 
   /** Stops listening, ends every connection in order, and gives what is queued a moment to leave. */

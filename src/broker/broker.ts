@@ -1,4 +1,4 @@
-import type { AccessControl } from '../auth/access-control.ts';
+import { Coverage, type LoginControl } from '../auth/access-control.ts';
 import { MAX_REMAINING_LENGTH, ProtocolVersion } from '../protocol/packet-type.ts';
 import { PublishView } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
@@ -40,7 +40,7 @@ const LARGEST_PACKET = MAX_REMAINING_LENGTH + 5;
  */
 export class Broker implements FlowObserver {
   readonly options: BrokerOptions;
-  readonly access: AccessControl;
+  access: LoginControl;
   readonly log: Logger;
   readonly counters = new Counters();
   readonly tree = new TopicTree<Session>();
@@ -75,7 +75,7 @@ export class Broker implements FlowObserver {
   private isCatchingUp = false;
   private readonly resuming: ClientLink[] = [];
 
-  constructor(options: BrokerOptions, access: AccessControl, log: Logger, clock: Clock) {
+  constructor(options: BrokerOptions, access: LoginControl, log: Logger, clock: Clock) {
     this.options = options;
     this.access = access;
     this.log = log;
@@ -104,6 +104,24 @@ export class Broker implements FlowObserver {
   /** Whether lines on clients that come and go are written: `connection_messages`. */
   get logsConnections(): boolean {
     return this.options.connectionMessages && this.log.level >= LogLevel.notice;
+  }
+
+  /** Takes new access rules; they hold at once, for clients that are connected and for what is queued. */
+  replaceAccess(access: LoginControl): void {
+    this.access = access;
+    for (const session of this.sessions.values()) this.applyAccess(session);
+  }
+
+  /** Gives a session the rules of its client, and looks at its subscriptions by them. */
+  applyAccess(session: Session): void {
+    const rules = this.access.topics?.forClient?.(session) ?? null;
+    if (rules === null && session.access === null) return;
+    session.access = rules;
+    if (rules !== null && rules.warning !== null && this.log.level >= LogLevel.warning) {
+      this.log.log(LogLevel.warning, rules.warning);
+    }
+    for (const one of session.subscriptions()) one.needsCheck = needsCheck(session, one.entry.topicFilter);
+    if (rules !== null) session.outgoing?.removeQueued(({ message }) => !rules.canReceive(message.topic.name));
   }
 
   /** Called about once a second: keep alive, timeouts, delayed wills, session expiry. */
@@ -340,7 +358,7 @@ export class Broker implements FlowObserver {
   private mayPublishWill(session: Session, message: Message): boolean {
     const { clientId, username } = session;
     try {
-      return canPublishTo(this, { clientId, username, address: '' }, message.topic);
+      return canPublishTo(this, { clientId, username, address: '' }, session, message.topic);
     } catch (error) {
       this.reportFault(printable(clientId), error);
       return false;
@@ -370,12 +388,12 @@ export class Broker implements FlowObserver {
     const wallMs = this.wallMs();
     const taken = outgoing.takeShared((delivery) => {
       if (delivery.message.isExpired(wallMs)) return false;
-      const member = chooseMember(delivery.shared!.group!, session);
+      const member = chooseMember(delivery.shared!.group!, session, delivery.message.topic.name);
       if (member === null) return false;
       return member.subscriber.link !== null || (isEnd && member.qos > 0 && delivery.message.qos > 0);
     });
     for (const delivery of taken) {
-      const member = chooseMember(delivery.shared!.group!, session)!;
+      const member = chooseMember(delivery.shared!.group!, session, delivery.message.topic.name)!;
       const qos = delivery.message.qos < member.qos ? delivery.message.qos : member.qos;
       this.counters.sharedRedelivered++;
       const moved = new Delivery(delivery.message, qos, delivery.retain, member.identifier, member);
@@ -411,6 +429,11 @@ export class Broker implements FlowObserver {
     this.retainedSender.stop();
     this.congestionControl.stop();
   }
+}
+
+/** Whether the access rules let the session receive less than all that the filter matches. */
+export function needsCheck(session: Session, topicFilter: string): boolean {
+  return session.access !== null && session.access.coverage(topicFilter) !== Coverage.all;
 }
 
 /** The will as a message of now: its expiry runs from here. */

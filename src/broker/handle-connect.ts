@@ -17,7 +17,7 @@ import { Message } from '../session/message.ts';
 import { NEVER_EXPIRES, type Will } from '../session/session.ts';
 import type { BrokerOptions } from '../config/broker-options.ts';
 import type { Broker } from './broker.ts';
-import type { ClientConnection } from './client-connection.ts';
+import { type ClientConnection, ConnectionState } from './client-connection.ts';
 import { LogLevel, printable } from './log.ts';
 
 /** CONNECT: v5 section 3.1, v3.1.1 section 3.1, MQTT 3.1 section 3.1. */
@@ -53,7 +53,37 @@ export function handleConnect(
     return refuse(connection, packet.clientId, refusal.reasonCode, refusal.cause);
   }
   const willProperties = packet.will?.properties ? forwardedWillProperties(bytes, start, end) : NO_PROPERTIES;
-  admit(broker, connection, packet, willProperties);
+  logIn(broker, connection, packet, willProperties);
+}
+
+/** Asks the access control; where the answer takes a while, the connection's further packets wait. */
+function logIn(broker: Broker, connection: ClientConnection, packet: ConnectPacket, willProperties: Uint8Array): void {
+  // A name that the transport proved needs no password.
+  if (connection.transportUsername !== null) return admit(broker, connection, packet, willProperties);
+  const identity = {
+    clientId: packet.clientId,
+    username: packet.username,
+    // Asking a socket for its address leaves the text in memory as long as the socket lives.
+    get address() {
+      return connection.address;
+    },
+  };
+  const finish = (answer: ReasonCode) => {
+    if (answer === ReasonCode.success) admit(broker, connection, packet, willProperties);
+    else refuse(connection, packet.clientId, answer, notAuthorisedText(answer));
+  };
+  const answer = broker.access.authenticate(identity, packet.password, () => connection.isOpen);
+  if (typeof answer === 'number') return finish(answer);
+  connection.pauseReading();
+  void answer.then((later) => {
+    if (!connection.isOpen || connection.state !== ConnectionState.new) return;
+    try {
+      finish(later);
+    } catch (error) {
+      broker.onInternalError(connection, error);
+    }
+    connection.resumeReading();
+  });
 }
 
 const NO_PROPERTIES = new Uint8Array(0);
@@ -111,16 +141,6 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
   if (!isV5 && isKeepAliveTooLong(options, packet.keepAlive)) {
     return { reasonCode: ReasonCode.clientIdentifierNotValid, cause: 'keep alive is above the maximum' };
   }
-  const identity = {
-    clientId: packet.clientId,
-    username: connection.transportUsername ?? packet.username,
-    // Asking a socket for its address leaves the text in memory as long as the socket lives.
-    get address() {
-      return connection.address;
-    },
-  };
-  const answer = broker.access.authenticate(identity, packet.password);
-  if (answer !== ReasonCode.success) return { reasonCode: answer, cause: notAuthorisedText(answer) };
   return null;
 }
 
@@ -193,6 +213,7 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
   session.username = connection.transportUsername ?? packet.username;
   session.expiryInterval = expiryInterval;
   session.will = will;
+  broker.applyAccess(session);
 
   const { log } = broker;
   if (broker.logsConnections) {

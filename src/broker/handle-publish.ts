@@ -144,14 +144,15 @@ function resolveTopic(broker: Broker, connection: ClientConnection, bytes: Uint8
 }
 
 /** `$SYS` is the broker's own, but for the state of bridges (as Mosquitto); the rest is for the access control. */
-export function canPublishTo(broker: Broker, identity: Identity, topic: Topic<Session>): boolean {
+export function canPublishTo(broker: Broker, identity: Identity, session: Session, topic: Topic<Session>): boolean {
   if (topic.bytes[0] === DOLLAR && !isOpenDollarTopic(topic.name)) return false;
+  if (session.access !== null) return session.access.canPublish(topic.name);
   const { topics } = broker.access;
   return topics === null || topics.canPublish(identity, topic.name);
 }
 
 function mayPublish(broker: Broker, connection: ClientConnection, topic: Topic<Session>): ReasonCode {
-  if (!canPublishTo(broker, connection, topic)) return ReasonCode.notAuthorized;
+  if (!canPublishTo(broker, connection, connection.session!, topic)) return ReasonCode.notAuthorized;
   const { messageSizeLimit } = broker.options;
   const { view } = broker;
   if (messageSizeLimit > 0 && view.payloadEnd - view.payloadStart > messageSizeLimit) {

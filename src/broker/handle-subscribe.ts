@@ -6,7 +6,7 @@ import { isSharedFilter, isValidTopicFilter, parseSharedFilter } from '../protoc
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Subscription } from '../routing/subscription.ts';
 import type { Session } from '../session/session.ts';
-import type { Broker } from './broker.ts';
+import { type Broker, needsCheck } from './broker.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { LogLevel, printable } from './log.ts';
 
@@ -76,6 +76,7 @@ function subscribe(
     existing.replaceOptions(options);
     subscription = existing;
   }
+  subscription.needsCheck = needsCheck(session, topicFilter);
   // v5 section 3.8.3.1; no retained messages for a shared subscription (v5 section 4.8.2).
   const sendsRetained =
     shareName === null &&

@@ -109,6 +109,7 @@ export class RetainedSender {
     }
     const session = connection.session!;
     if (subscription.noLocal && message.publisherId === session.clientId) return;
+    if (subscription.needsCheck && !session.access!.canReceive(message.topic.name)) return;
     const qos = message.qos < subscription.qos ? message.qos : subscription.qos;
     // v5 [MQTT-3.3.1-8]: RETAIN is set on what is sent for a new subscription.
     const delivery = new Delivery(message, qos, true, subscription.identifier, null);

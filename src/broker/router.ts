@@ -79,7 +79,7 @@ export class Router {
 
   private routeShared(incoming: IncomingMessage, entry: FilterEntry<Session>): void {
     for (const group of entry.groups!) {
-      const member = chooseMember(group, null);
+      const member = chooseMember(group, null, incoming.topic!.name);
       if (member !== null) this.deliver(incoming, member, member.qos);
     }
   }
@@ -89,6 +89,7 @@ export class Router {
     const session = subscription.subscriber;
     // v5 [MQTT-3.8.3-3]; by identifier, so that it holds for the client's own will too.
     if (subscription.noLocal && session.clientId === incoming.publisherId) return;
+    if (subscription.needsCheck && !session.access!.canReceive(incoming.topic!.name)) return;
     const qos = incoming.qos < granted ? incoming.qos : granted;
     const retain = subscription.retainAsPublished && incoming.retain;
     const link = session.link as ClientConnection | null;
@@ -211,8 +212,13 @@ function addReceiver(
  * is connected, else one that is away but keeps its session.
  *
  * @param except a session that must not get it
+ * @param topicName the message's: a member that may not receive it is passed over
  */
-export function chooseMember(group: ShareGroup<Session>, except: Session | null): Subscription<Session> | null {
+export function chooseMember(
+  group: ShareGroup<Session>,
+  except: Session | null,
+  topicName: string,
+): Subscription<Session> | null {
   const { members } = group;
   const count = members.length;
   let online: Subscription<Session> | null = null;
@@ -223,6 +229,7 @@ export function chooseMember(group: ShareGroup<Session>, except: Session | null)
     at = at + 1 === count ? 0 : at + 1;
     const session = member.subscriber;
     if (session === except) continue;
+    if (member.needsCheck && !session.access!.canReceive(topicName)) continue;
     const { link } = session;
     if (link === null) {
       away ??= member;

@@ -18,8 +18,8 @@ export function formatBanner({ running, file, isAnonymousAllowed, isLocalOnly }:
   const commands = firstMessage(running.listeners.map((one) => ({ name: '', url: one.url, connections: () => 0 })));
   if (!isAnonymousAllowed) {
     parts.push(
-      'Every client is refused: allow_anonymous is false, and this version has no user names yet.\n' +
-        `To let clients in, write 'allow_anonymous true' into ${file ?? DEFAULT_FILE}.`,
+      'Every client is refused: allow_anonymous is false, and there is no password_file.\n' +
+        `To let clients in, write 'allow_anonymous true' or a password_file into ${file ?? DEFAULT_FILE}.`,
     );
   } else if (commands !== null) {
     const lines = commands.martlet.map((command) => `  ${command}`).join('\n');

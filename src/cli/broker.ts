@@ -135,10 +135,15 @@ async function serve(given: ParsedArguments, ports: readonly number[], readiness
   warnOfClosedDoors(config, log);
 
   // From here on a signal means a clean end, even while ports are opened.
-  const ended = waitForEnd(() => reopenLog(log));
+  let reload = () => {};
+  const ended = waitForEnd(() => {
+    reopenLog(log);
+    reload();
+  });
   let running: RunningBroker;
   try {
     running = await openBroker(config, log);
+    reload = () => reloadRules(config, running, log);
     try {
       if (config.pidFile !== null) writePidFile(config.pidFile);
     } catch (error) {
@@ -187,12 +192,24 @@ function listenLocally(config: Config, ports: readonly number[], log: LogWriter)
 
 /** A broker that refuses everybody is seldom what somebody wants. */
 function warnOfClosedDoors(config: Config, log: LogWriter): void {
-  if (config.allowAnonymous === true) return;
+  if (config.allowAnonymous === true || config.passwordFile !== null) return;
   log.log(
     LogLevel.warning,
-    `Warning: allow_anonymous is false${config.allowAnonymous === null ? ' by default' : ''} and this version has no ` +
-      'user names: every client will be refused. Set allow_anonymous true to let clients in.',
+    `Warning: allow_anonymous is false${config.allowAnonymous === null ? ' by default' : ''} and there is no ` +
+      'password_file: every client will be refused. Set allow_anonymous true, or name a password_file.',
   );
+}
+
+function reloadRules({ passwordFile, aclFile }: Config, running: RunningBroker, log: LogWriter): void {
+  if (passwordFile === null && aclFile === null) return;
+  try {
+    running.reload();
+    log.log(LogLevel.information, 'SIGHUP: users and access rules read anew.');
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    for (const line of describeProblems(error.problems)) log.log(LogLevel.error, `Error: ${line}`);
+    log.log(LogLevel.error, 'SIGHUP: users and access rules stay as they were.');
+  }
 }
 
 function reopenLog(log: LogWriter): void {

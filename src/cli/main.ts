@@ -33,6 +33,11 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./sub.ts')).runSub(args),
     endsAtOnce: false,
   },
+  passwd: {
+    summary: 'Manage a file of users and passwords, as mosquitto_passwd does.',
+    run: async (args) => (await import('./passwd.ts')).runPasswd(args),
+    endsAtOnce: false,
+  },
   help: {
     summary: "Explain a command; 'help config' lists the options of the configuration file.",
     run: help,

@@ -20,6 +20,12 @@ export interface RunningBroker {
   readonly listeners: readonly BoundListener[];
   /** Where a browser finds the status page; null without HTTP. */
   readonly httpUrl: string | null;
+  /**
+   * Reads the files of users and rules anew.
+   *
+   * @throws ConfigError where one is wrong: the rules stay as they were
+   */
+  reload(): void;
   /** Closes every port, then every connection in order. */
   stop(): Promise<void>;
 }
@@ -37,7 +43,8 @@ export async function openBroker(config: Config, log: Logger): Promise<RunningBr
     throw new StartError(error.message, { cause: error });
   });
   const { httpListener } = config;
-  if (httpListener === null) return { listeners, httpUrl: null, stop: () => server.stop() };
+  if (httpListener === null)
+    return { listeners, httpUrl: null, reload: () => server.reload(), stop: () => server.stop() };
 
   const { HttpListenError, startHttp } = await import('../http/server.ts');
   try {
@@ -50,6 +57,7 @@ export async function openBroker(config: Config, log: Logger): Promise<RunningBr
     return {
       listeners,
       httpUrl: http.url,
+      reload: () => server.reload(),
       async stop() {
         // The health check says that we go while connections end.
         await server.stop();

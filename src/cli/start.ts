@@ -95,7 +95,7 @@ async function serve(given: ParsedArguments): Promise<number> {
     formatBanner({
       running,
       file,
-      isAnonymousAllowed: config.allowAnonymous === true,
+      isAnonymousAllowed: config.allowAnonymous === true || config.passwordFile !== null,
       isLocalOnly: config.listeners.every(isLocal),
     }),
   );

@@ -15,6 +15,20 @@ export const accessOptions: readonly Option[] = [
     apply: (config, value) => void (config.allowAnonymous = value),
   }),
   globalOption({
+    name: 'password_file',
+    kind: filePath,
+    default: 'none',
+    summary: 'Names the file of users and hashed passwords, as `martlet passwd` and `mosquitto_passwd` write it.',
+    apply: (config, value) => void (config.passwordFile = value),
+  }),
+  globalOption({
+    name: 'acl_file',
+    kind: filePath,
+    default: 'none: everyone may publish and receive everything',
+    summary: 'Names the file of access rules for topics.',
+    apply: (config, value) => void (config.aclFile = value),
+  }),
+  globalOption({
     name: 'allow_zero_length_clientid',
     kind: flag,
     default: 'true',

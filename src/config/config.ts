@@ -97,6 +97,9 @@ export interface LogConfig {
 export interface Config {
   listeners: ListenerConfig[];
   broker: BrokerOptions;
+  /** `password_file` and `acl_file`; null: none. */
+  passwordFile: string | null;
+  aclFile: string | null;
   /** Null where the file does not say: true without a listener of its own (loopback only), else false. */
   allowAnonymous: boolean | null;
   log: LogConfig;
@@ -111,6 +114,8 @@ export function defaultConfig(): Config {
   return {
     listeners: [],
     broker: { ...defaultBrokerOptions },
+    passwordFile: null,
+    aclFile: null,
     allowAnonymous: null,
     log: {
       destinations: [{ kind: 'stderr' }],

@@ -3,7 +3,7 @@
  * ignored could leave a door open), yet nobody should be told that a name from the manual is a slip of the pen.
  */
 export const laterOptions: ReadonlySet<string> = new Set(
-  `accept_protocol_versions acl_file address addresses allow_duplicate_messages auth_plugin
+  `accept_protocol_versions address addresses allow_duplicate_messages auth_plugin
   auth_plugin_deny_special_chars autosave_interval autosave_on_changes bind_interface bridge_alpn
   bridge_attempt_unsubscribe bridge_bind_address bridge_cafile bridge_capath bridge_certfile bridge_ciphers
   bridge_ciphers_tls1.3 bridge_identity bridge_insecure bridge_keyfile bridge_max_packet_size bridge_max_topic_alias
@@ -14,7 +14,7 @@ export const laterOptions: ReadonlySet<string> = new Set(
   global_max_clients global_plugin http_dir idle_timeout include_dir keepalive_interval listener_allow_anonymous
   listener_auto_id_prefix local_cleansession local_clientid local_password local_username log_facility
   log_timestamp_format max_inflight_bytes memory_limit mount_point notification_topic notifications
-  notifications_local_only packet_buffer_size password password_file per_listener_settings persistence_file
+  notifications_local_only packet_buffer_size password per_listener_settings persistence_file
   persistence_location plugin plugin_load plugin_use proxy_protocol_v2_require_tls psk_file psk_hint remote_clientid
   remote_password remote_username restart_timeout retain_expiry_interval retained_persistence retry_interval
   round_robin socket_domain start_type threshold tls_engine tls_engine_kpass_sha1 tls_keyform topic try_private

@@ -8,6 +8,10 @@ export interface SubscriptionOptions {
   identifier: number;
 }
 
+const NO_LOCAL = 1;
+const RETAIN_AS_PUBLISHED = 2;
+const NEEDS_CHECK = 4;
+
 /**
  * One session's interest in one topic filter. `list` is the array it stands in (of the filter or of its share group)
  * and `index` its place there, so that leaving a filter with a million subscribers costs the same as leaving one.
@@ -18,9 +22,9 @@ export class Subscription<S> {
   readonly group: ShareGroup<S> | null;
   index: number;
   qos: QoS;
-  noLocal: boolean;
-  retainAsPublished: boolean;
   identifier: number;
+  /** Three booleans in one field: there may be millions of these. */
+  private flags = 0;
 
   constructor(subscriber: S, entry: FilterEntry<S>, group: ShareGroup<S> | null, options: SubscriptionOptions) {
     this.subscriber = subscriber;
@@ -28,17 +32,36 @@ export class Subscription<S> {
     this.group = group;
     this.index = -1;
     this.qos = options.qos;
-    this.noLocal = options.noLocal;
-    this.retainAsPublished = options.retainAsPublished;
     this.identifier = options.identifier;
+    this.setFlags(options);
+  }
+
+  private setFlags({ noLocal, retainAsPublished }: SubscriptionOptions): void {
+    this.flags = (this.flags & NEEDS_CHECK) | (noLocal ? NO_LOCAL : 0) | (retainAsPublished ? RETAIN_AS_PUBLISHED : 0);
+  }
+
+  get noLocal(): boolean {
+    return (this.flags & NO_LOCAL) !== 0;
+  }
+
+  get retainAsPublished(): boolean {
+    return (this.flags & RETAIN_AS_PUBLISHED) !== 0;
+  }
+
+  /** The subscriber may not receive all that the filter matches: each topic is asked for. */
+  get needsCheck(): boolean {
+    return (this.flags & NEEDS_CHECK) !== 0;
+  }
+
+  set needsCheck(needsCheck: boolean) {
+    this.flags = needsCheck ? this.flags | NEEDS_CHECK : this.flags & ~NEEDS_CHECK;
   }
 
   /** A repeated SUBSCRIBE replaces the options and nothing else (v5 [MQTT-3.8.4-3]). */
   replaceOptions(options: SubscriptionOptions): void {
     this.qos = options.qos;
-    this.noLocal = options.noLocal;
-    this.retainAsPublished = options.retainAsPublished;
     this.identifier = options.identifier;
+    this.setFlags(options);
   }
 
   /** The filter as the client wrote it, `$share/` and all. */

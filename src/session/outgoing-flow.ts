@@ -213,6 +213,15 @@ export class OutgoingFlow {
     return taken;
   }
 
+  /** Takes messages that were never sent out of the queue. */
+  removeQueued(isUnwanted: (delivery: Delivery) => boolean): void {
+    this.queue.filter((delivery) => {
+      if (!isUnwanted(delivery)) return true;
+      this.queuedBytes -= delivery.message.size;
+      return false;
+    });
+  }
+
   /** Ends the flow: every message in it is told as dropped. */
   discard(observer: FlowObserver): void {
     for (const delivery of this.inflight.values()) {

@@ -11,6 +11,14 @@ export const NEVER_EXPIRES = 0xffff_ffff;
 /** From this many subscriptions on a session finds them by a map. */
 const LIST_LIMIT = 16;
 
+/** The access rules as they are for one client. */
+export interface SessionAccess {
+  canPublish(topicName: string): boolean;
+  canReceive(topicName: string): boolean;
+  /** Of what the filter matches the client may receive: 0 nothing, 1 some, 2 all. */
+  coverage(topicFilter: string): number;
+}
+
 export interface Will {
   readonly message: Message;
   /** Seconds from when the will is published; null: it does not expire (v5 section 3.1.3.2.4). */
@@ -32,6 +40,8 @@ export class Session {
   /** Of the last connection: decides between one copy a subscription (5) and one a session (before). */
   protocolVersion: ProtocolVersion;
   username: string | null = null;
+  /** What the client may publish and receive; null: everything. */
+  access: SessionAccess | null = null;
   /** Seconds the session outlives its connection; `NEVER_EXPIRES` for ever. */
   expiryInterval = 0;
   /** Deadlines while the client is away; null while it is connected. */

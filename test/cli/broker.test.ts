@@ -140,9 +140,7 @@ describe('a run', () => {
   test('with a listener lets nobody in unless the file says so, and warns of it', async () => {
     await using broker = new Running(['broker', '-c', file('closed.conf', 'listener 0 127.0.0.1')]);
     expect((await connectTo(await broker.port())).connack).toBe('20020005');
-    expect(broker.stderr).toContain(
-      ': Warning: allow_anonymous is false by default and this version has no user names',
-    );
+    expect(broker.stderr).toContain(': Warning: allow_anonymous is false by default and there is no password_file');
   });
 
   test('-v logs everything, whatever the file says', async () => {

@@ -95,8 +95,8 @@ describe('without a configuration file', () => {
     await using broker = new Running(['start', '--host', '0.0.0.0', ...freePorts], { cwd: folderWith('empty', null) });
     await broker.output('stdout', /Stop with Ctrl-C\.\n$/);
     expect(broker.stdout).toContain(
-      '\nEvery client is refused: allow_anonymous is false, and this version has no user names yet.\n' +
-        "To let clients in, write 'allow_anonymous true' into ./data/martlet.conf.\n",
+      '\nEvery client is refused: allow_anonymous is false, and there is no password_file.\n' +
+        "To let clients in, write 'allow_anonymous true' or a password_file into ./data/martlet.conf.\n",
     );
     expect(broker.stdout).not.toContain('Only programs on this machine');
     const [, port] = await broker.output('stdout', /^ {2}MQTT +mqtt:\/\/[^:]+:(\d+)$/m);

@@ -24,7 +24,7 @@ describe('a line that is refused:', () => {
     ['max_inflight 5', "unknown option 'max_inflight'; did you mean 'max_inflight_messages'?"],
     ['frobnicate 1', "unknown option 'frobnicate'"],
     ['\u001b[31m 1', "unknown option '?[31m'"],
-    ['password_file /x', "the option 'password_file' of mosquitto.conf is not available in this version"],
+    ['mount_point x', "the option 'mount_point' of mosquitto.conf is not available in this version"],
     ['auth_opt_path /x', "the option 'auth_opt_path' of mosquitto.conf is not available in this version"],
     [' # a remark', 'a comment needs its # in the first column'],
     ['max_qos', 'max_qos needs a value: expected 0, 1 or 2'],

@@ -1,6 +1,6 @@
 /** Brokers on real sockets: in the test's own process, and in a child whose memory can be measured. */
-import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Broker } from '../../src/broker/broker.ts';
@@ -28,15 +28,26 @@ export async function until<T>(
   }
 }
 
-/** Where the certificates of tests lie as files; the folder is made once a process and removed at its end. */
-let certificateFolder: Promise<Record<PemName, string>> | null = null;
+let certificates: Promise<Record<PemName, string>> | null = null;
 
+/**
+ * The certificates of tests as files, in a folder of the machine that all test processes share: its name follows from
+ * what is in it, and it appears at once with all of them.
+ */
 export function certificateFiles(): Promise<Record<PemName, string>> {
-  certificateFolder ??= mkdtemp(join(tmpdir(), 'martlet-pems-')).then((folder) => {
-    process.on('exit', () => void Bun.spawnSync(['rm', '-rf', folder]));
-    return writePems(folder);
-  });
-  return certificateFolder;
+  certificates ??= (async () => {
+    const folder = join(tmpdir(), `martlet-certificates-${Bun.hash(JSON.stringify(pem)).toString(36)}`);
+    if (!existsSync(folder)) {
+      const made = await mkdtemp(`${folder}.`);
+      await writePems(made);
+      await chmod(made, 0o755);
+      // Another process may have been quicker; its files are the same.
+      await rename(made, folder).catch(() => rm(made, { recursive: true, force: true }));
+    }
+    const names = Object.keys(pem) as PemName[];
+    return Object.fromEntries(names.map((name) => [name, join(folder, `${name}.pem`)])) as Record<PemName, string>;
+  })();
+  return certificates;
 }
 
 /** The part of a listener's configuration that makes it speak TLS as `localhost`. */
