@@ -4,6 +4,7 @@ import { VERSION } from '../config/version.ts';
 import { systemClock } from '../session/clock.ts';
 import type { ByteSocket } from '../transport/byte-connection.ts';
 import { type OpenListener, openListener, type SocketHandler, type TlsInfo } from '../transport/listener.ts';
+import type { PskListener, PskOptions } from '../transport/psk/psk-listener.ts';
 import { ProxyLayer, WebSocketLayer } from '../transport/inbound-layers.ts';
 import { Broker } from './broker.ts';
 import { type ClientConnection, ConnectionState } from './client-connection.ts';
@@ -29,6 +30,7 @@ export class BrokerServer {
   private readonly log: Logger;
   private readonly open: OpenListener[] = [];
   private readonly rules: FileRules;
+  private readonly psk: PskListener[] = [];
   private timer: ReturnType<typeof setTimeout> | null = null;
   private readonly sys: SysTopics | null;
   private seconds = 0;
@@ -84,7 +86,7 @@ export class BrokerServer {
     };
     let opened: OpenListener;
     try {
-      opened = await openListener(config, new BrokerSocketHandler(this.broker, config, info));
+      opened = await this.openSockets(config, info);
     } catch (error) {
       // The loopback default asks for ::1 too; a machine without IPv6 does without.
       if (config.host === '::1' && this.config.listeners.length === 0 && this.open.length > 0) return;
@@ -98,13 +100,43 @@ export class BrokerServer {
     this.listeners.push({ config, info, port: opened.port, url: listenerUrl(config, opened.port) });
   }
 
+  private openSockets(config: ListenerConfig, info: ListenerInfo): Promise<OpenListener> {
+    const { pskFile } = this.config;
+    if (config.pskHint === null || pskFile === null) {
+      return openListener(config, new BrokerSocketHandler(this.broker, config, info));
+    }
+    // Node.js ends the TLS and tells by PROXY v2 who the client is.
+    const handler = new BrokerSocketHandler(this.broker, { ...config, proxyProtocol: 2 }, info);
+    return this.openPsk(config, { hint: config.pskHint, file: pskFile }, handler);
+  }
+
+  private async openPsk(config: ListenerConfig, psk: PskOptions, handler: BrokerSocketHandler): Promise<PskListener> {
+    const { openPskListener } = await import('../transport/psk/psk-listener.ts');
+    const { counters } = this.broker;
+    const tell = (level: LogLevel) => (line: string) => {
+      if (this.log.level >= level) this.log.log(level, line);
+    };
+    const listener = await openPskListener(config, psk, handler, {
+      onFailure(address, port, cause) {
+        counters.close('tls error');
+        tell(LogLevel.notice)(`Client connection from ${address}:${port} failed: ${cause}.`);
+      },
+      onTrouble: tell(LogLevel.error),
+      onRecovery: tell(LogLevel.information),
+      onWarning: tell(LogLevel.warning),
+    });
+    this.psk.push(listener);
+    return listener;
+  }
+
   /**
-   * Reads `password_file` and `acl_file` anew.
+   * Reads `password_file`, `acl_file` and `psk_file` anew.
    *
-   * @throws ConfigError where one of them is wrong: the rules stay as they were
+   * @throws ConfigError where one of them is wrong: what it says stays as it was
    */
-  reload(): void {
+  async reload(): Promise<void> {
     this.rules.reload(this.broker);
+    for (const listener of this.psk) await listener.reload();
   }
 
   /** Stops listening, ends every connection in order, and gives what is queued a moment to leave. */
@@ -133,7 +165,7 @@ function describeOpening(config: ListenerConfig, port: number): string {
 
 function listenerUrl(config: ListenerConfig, port: number): string {
   if (config.unixPath !== null) return `unix://${config.unixPath}`;
-  const secure = config.certfile !== null;
+  const secure = config.certfile !== null || config.pskHint !== null;
   const isWebSocket = config.protocol === 'websockets';
   const scheme = isWebSocket ? (secure ? 'wss' : 'ws') : secure ? 'mqtts' : 'mqtt';
   const host =

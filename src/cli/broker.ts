@@ -143,7 +143,7 @@ async function serve(given: ParsedArguments, ports: readonly number[], readiness
   let running: RunningBroker;
   try {
     running = await openBroker(config, log);
-    reload = () => reloadRules(config, running, log);
+    reload = () => void reloadRules(config, running, log);
     try {
       if (config.pidFile !== null) writePidFile(config.pidFile);
     } catch (error) {
@@ -200,10 +200,14 @@ function warnOfClosedDoors(config: Config, log: LogWriter): void {
   );
 }
 
-function reloadRules({ passwordFile, aclFile }: Config, running: RunningBroker, log: LogWriter): void {
-  if (passwordFile === null && aclFile === null) return;
+async function reloadRules(
+  { passwordFile, aclFile, pskFile }: Config,
+  running: RunningBroker,
+  log: LogWriter,
+): Promise<void> {
+  if (passwordFile === null && aclFile === null && pskFile === null) return;
   try {
-    running.reload();
+    await running.reload();
     log.log(LogLevel.information, 'SIGHUP: users and access rules read anew.');
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

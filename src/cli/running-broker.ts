@@ -25,7 +25,7 @@ export interface RunningBroker {
    *
    * @throws ConfigError where one is wrong: the rules stay as they were
    */
-  reload(): void;
+  reload(): Promise<void>;
   /** Closes every port, then every connection in order. */
   stop(): Promise<void>;
 }
@@ -72,9 +72,10 @@ export async function openBroker(config: Config, log: Logger): Promise<RunningBr
 }
 
 /** What is spoken on a listener, for people. */
-export function listenerName({ protocol, certfile, unixPath }: ListenerConfig): string {
+export function listenerName({ protocol, certfile, pskHint, unixPath }: ListenerConfig): string {
   const name = protocol === ListenerProtocol.websockets ? 'MQTT over WebSocket' : 'MQTT';
   if (unixPath !== null) return `${name} on a unix socket`;
+  if (pskHint !== null) return `${name} with TLS-PSK`;
   return certfile === null ? name : `${name} with TLS`;
 }
 

@@ -22,6 +22,13 @@ export const accessOptions: readonly Option[] = [
     apply: (config, value) => void (config.passwordFile = value),
   }),
   globalOption({
+    name: 'psk_file',
+    kind: filePath,
+    default: 'none',
+    summary: 'Names the file of identities and keys for listeners with `psk_hint`.',
+    apply: (config, value) => void (config.pskFile = value),
+  }),
+  globalOption({
     name: 'acl_file',
     kind: filePath,
     default: 'none: everyone may publish and receive everything',

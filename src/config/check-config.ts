@@ -27,6 +27,15 @@ function checkListener(draft: ConfigDraft, listener: ListenerConfig): ConfigProb
   } else if (hasTls && listener.requireCertificate && listener.cafile === null) {
     complain('require_certificate', 'needs a cafile, which says whose certificates count');
   }
+  if (listener.pskHint !== null) {
+    if (draft.config.pskFile === null) complain('psk_hint', 'needs a psk_file, which holds the keys');
+    if (listener.certfile !== null)
+      complain('psk_hint', 'cannot be used with certfile: a listener has one or the other');
+    if (listener.proxyProtocol !== 0) {
+      complain('enable_proxy_protocol', 'cannot be used with psk_hint: TLS ends at the proxy');
+    }
+    if (listener.unixPath !== null) complain('psk_hint', 'a unix socket does not speak TLS');
+  }
   if (hasTls && listener.proxyProtocol !== 0) {
     complain('enable_proxy_protocol', 'cannot be used with certfile and keyfile: TLS ends at the proxy');
   }

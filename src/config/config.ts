@@ -33,6 +33,8 @@ export interface ListenerConfig {
   /** OpenSSL cipher list; null: the default. */
   ciphers: string | null;
   sniCertificates: SniCertificate[];
+  /** `psk_hint`: clients log in with keys of `psk_file` instead of certificates; null: they do not. */
+  pskHint: string | null;
   /** PROXY protocol in front of everything: 0 none, 1 or 2 that version only. */
   proxyProtocol: 0 | 1 | 2;
   /** `websockets_origin`; empty: every origin. */
@@ -61,6 +63,7 @@ export function defaultListenerConfig(): ListenerConfig {
     tlsVersion: null,
     ciphers: null,
     sniCertificates: [],
+    pskHint: null,
     proxyProtocol: 0,
     websocketsOrigins: [],
     websocketsPath: null,
@@ -97,6 +100,8 @@ export interface LogConfig {
 export interface Config {
   listeners: ListenerConfig[];
   broker: BrokerOptions;
+  /** `psk_file`: identities and keys of the listeners with `psk_hint`; null: none. */
+  pskFile: string | null;
   /** `password_file` and `acl_file`; null: none. */
   passwordFile: string | null;
   aclFile: string | null;
@@ -114,6 +119,7 @@ export function defaultConfig(): Config {
   return {
     listeners: [],
     broker: { ...defaultBrokerOptions },
+    pskFile: null,
     passwordFile: null,
     aclFile: null,
     allowAnonymous: null,

@@ -15,7 +15,7 @@ export const laterOptions: ReadonlySet<string> = new Set(
   listener_auto_id_prefix local_cleansession local_clientid local_password local_username log_facility
   log_timestamp_format max_inflight_bytes memory_limit mount_point notification_topic notifications
   notifications_local_only packet_buffer_size password per_listener_settings persistence_file
-  persistence_location plugin plugin_load plugin_use proxy_protocol_v2_require_tls psk_file psk_hint remote_clientid
+  persistence_location plugin plugin_load plugin_use proxy_protocol_v2_require_tls remote_clientid
   remote_password remote_username restart_timeout retain_expiry_interval retained_persistence retry_interval
   round_robin socket_domain start_type threshold tls_engine tls_engine_kpass_sha1 tls_keyform topic try_private
   upgrade_outgoing_qos use_subject_as_username use_username_as_clientid user username websockets_log_level`.split(

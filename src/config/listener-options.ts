@@ -200,6 +200,13 @@ export const tlsOptions: readonly Option[] = [
     apply: (listener, value) => void (listener.requireCertificate = value),
   }),
   listenerOption({
+    name: 'psk_hint',
+    kind: text('HINT', 'a hint of at most 128 bytes', 128),
+    default: 'none: no PSK',
+    summary: 'Opens the listener for TLS with pre-shared keys of `psk_file`, and is told to its clients.',
+    apply: (listener, value) => void (listener.pskHint = value),
+  }),
+  listenerOption({
     name: 'use_identity_as_username',
     kind: flag,
     default: 'false',

@@ -1,5 +1,5 @@
 // Debian's mosquitto_pub, mosquitto_sub and mosquitto_rr against the broker, over each transport they have.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,8 @@ import type { Message } from '../../src/session/message.ts';
 import { PayloadSubscriber, publish, runTool, Subscriber, writeLargeFile } from '../support/mosquitto-tools.ts';
 import { certificateFiles, startServer, type TestServer, until } from '../support/server.ts';
 import { WireClient } from '../support/wire-client.ts';
+
+setDefaultTimeout(30_000);
 
 const versions = ['mqttv31', 'mqttv311', 'mqttv5'] as const;
 let server: TestServer;

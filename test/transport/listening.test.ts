@@ -1,5 +1,5 @@
 // Where listeners can be opened, what is said where they cannot, and which address a client has.
-import { afterEach, describe, expect, test } from 'bun:test';
+import { afterEach, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
@@ -9,6 +9,8 @@ import { ListenError } from '../../src/transport/listener.ts';
 import { freePort } from '../support/mosquitto.ts';
 import { startBrokerProcess, startServer, type TestServer, tlsListener, until } from '../support/server.ts';
 import { WireClient } from '../support/wire-client.ts';
+
+setDefaultTimeout(30_000);
 
 const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
 

@@ -1,5 +1,5 @@
 // PROXY protocol in front of MQTT and of WebSocket: whose address the broker knows and logs.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { ConfigError } from '../../src/config/config-error.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
 import { encodePacket } from '../../src/protocol/packet.ts';
@@ -8,6 +8,8 @@ import { startServer, type TestServer, until } from '../support/server.ts';
 import { connectPacket, fromHex, utf8 } from '../support/test-broker.ts';
 import { clientFrame, mqttBytes, Opcode, readServerStream, upgradeRequest } from '../support/websocket-bytes.ts';
 import { WireClient } from '../support/wire-client.ts';
+
+setDefaultTimeout(30_000);
 
 let server: TestServer;
 const portOf = { v1: () => server.ports[0]!, v2: () => server.ports[1]!, ws: () => server.ports[2]! };

@@ -1,5 +1,5 @@
 // TLS listeners, plain ones and those with several certificates, against TLS clients of every kind.
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { encodePacket } from '../../src/protocol/packet.ts';
 import { ProtocolVersion } from '../../src/protocol/packet-type.ts';
@@ -7,6 +7,8 @@ import type { ListenerConfig } from '../../src/config/config.ts';
 import { certificateFiles, pem, startServer, type TestServer, until } from '../support/server.ts';
 import { connectPacket } from '../support/test-broker.ts';
 import { WireClient } from '../support/wire-client.ts';
+
+setDefaultTimeout(30_000);
 
 const listenerNames = ['plain', 'only13', 'mutual', 'otherCa'] as const;
 type ListenerName = (typeof listenerNames)[number];

@@ -1,5 +1,5 @@
 // MQTT over WebSocket on real sockets, plain and with TLS: v5 section 6, RFC 6455.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { encodePacket, type Packet } from '../../src/protocol/packet.ts';
 import { PacketType, ProtocolVersion, type QoS } from '../../src/protocol/packet-type.ts';
 import { pem, startServer, type TestServer, tlsListener, until } from '../support/server.ts';
@@ -15,6 +15,8 @@ import {
   upgradeRequest,
 } from '../support/websocket-bytes.ts';
 import { WireClient } from '../support/wire-client.ts';
+
+setDefaultTimeout(30_000);
 
 const kinds = ['ws', 'wss'] as const;
 const v5 = ProtocolVersion.v5;
