@@ -40,7 +40,6 @@ export class LogWriter implements Logger {
   /** @throws LogFileError */
   constructor(config: LogConfig, now: () => number = Date.now, writeFunction?: WriteFunction) {
     this.isLogged = Object.values(LogLevel).map((level) => config.types.has(typeOfLevel[level]));
-    this.level = Math.max(LogLevel.error, this.isLogged.lastIndexOf(true)) as LogLevel;
     this.hasTimestamp = config.timestamp;
     this.now = now;
     const lost = (count: number) =>
@@ -58,6 +57,9 @@ export class LogWriter implements Logger {
       this.fileSink = new LogSink(openLogFile(destination.path), lost, closeSync, writeFunction);
       this.sinks.push(this.fileSink);
     }
+    // Nobody reads it: then no line need be built, and no address kept for one.
+    const mostTold = this.sinks.length === 0 ? LogLevel.error : this.isLogged.lastIndexOf(true);
+    this.level = Math.max(LogLevel.error, mostTold) as LogLevel;
     this.showsErrorsOnStderr = showsErrorsOnStderr;
   }
 
