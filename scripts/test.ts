@@ -73,7 +73,7 @@ async function testStep(name: string, args: string[], { live = false } = {}): Pr
   const reportFile = join(outputFolder, `${name}.xml`);
   const quiet = live ? [] : ['--only-failures'];
   const reporter = ['--reporter=junit', `--reporter-outfile=${reportFile}`];
-  const { exitCode, output } = await run([bun, 'test', '--no-orphans', ...quiet, ...reporter, ...args], { live });
+  const { exitCode, output } = await run([bun, 'test', ...quiet, ...reporter, ...args], { live });
   const report = await Bun.file(reportFile)
     .text()
     .catch(() => null);

@@ -14,6 +14,7 @@ import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../../src/config/config-error.ts';
 import { CertificateError, ListenError } from '../../src/transport/listener.ts';
+import { cleanEnvironment } from '../house/project-copy.ts';
 import { dhParameters } from './dh-pem.ts';
 import { freePort } from '../support/mosquitto.ts';
 import { publish, runTool } from '../support/mosquitto-tools.ts';
@@ -133,7 +134,9 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
 /** psk-broker.ts, which is killed in the end. */
 async function startBrokerProcess() {
   const program = join(import.meta.dir, 'psk-broker.ts');
-  const broker = Bun.spawn([process.execPath, program], { stdout: 'pipe', stderr: 'inherit', stdin: 'ignore' });
+  // Bun's --no-orphans, where somebody runs the tests with it, would kill the helper together with the broker.
+  const env = cleanEnvironment();
+  const broker = Bun.spawn([process.execPath, program], { env, stdout: 'pipe', stderr: 'inherit', stdin: 'ignore' });
   const reader = broker.stdout.getReader();
   const { port, helperPid, testFolder } = JSON.parse(new TextDecoder().decode((await reader.read()).value));
   return { broker, port: port as number, helperPid: helperPid as number, testFolder: testFolder as string };
