@@ -186,7 +186,8 @@ export class Broker implements FlowObserver {
     connection.fail(ReasonCode.unspecifiedError, 'internal error');
   }
 
-  private reportFault(label: string, error: unknown): void {
+  /** @param label where: the client, or what was being done */
+  reportFault(label: string, error: unknown): void {
     this.counters.internalErrors++;
     const where = error instanceof Error ? (error.stack ?? String(error)) : String(error);
     this.log.log(LogLevel.error, `Internal error on ${label}: ${where.replace(/\s*\n\s*/g, ' | ')}`);
@@ -198,7 +199,11 @@ export class Broker implements FlowObserver {
     setImmediate(() => {
       for (const one of this.resuming.splice(0)) {
         this.reading = one;
-        one.continueReading();
+        try {
+          one.continueReading();
+        } catch (error) {
+          this.onInternalError(one as ClientConnection, error);
+        }
         this.reading = null;
       }
     });

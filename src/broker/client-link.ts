@@ -408,6 +408,8 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
       const { block, blockStart, blockEnd } = held;
       held.consume(blockEnd - blockStart);
       this.push(block, blockStart, blockEnd);
+      // Many may go on in one turn: what they bring about is written in between, as it is for what is read.
+      this.loop.countInput(blockEnd - blockStart);
     }
     if (!this.isPaused) this.socket?.resume();
   }

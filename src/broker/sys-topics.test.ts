@@ -1,4 +1,4 @@
-import { expect, test } from 'bun:test';
+import { expect, spyOn, test } from 'bun:test';
 import { PacketType } from '../protocol/packet-type.ts';
 import { TestBroker, text } from '../../test/support/test-broker.ts';
 import { SysTopics } from './sys-topics.ts';
@@ -50,6 +50,18 @@ test('$SYS counts messages, bytes and retained messages', () => {
   expect(Number(read('bytes/received'))).toBeGreaterThan(20);
   expect(Number(read('retained messages/count'))).toBeGreaterThanOrEqual(retained);
   expect(Number(read('heap/current'))).toBeGreaterThan(1_000_000);
+});
+
+// At the limit of open files every update failed half-way, with an exception in a timer.
+test('$SYS tells the rest where the memory of the process cannot be read', () => {
+  const { read, update } = start();
+  using rss = spyOn(process.memoryUsage, 'rss').mockImplementation(() => {
+    throw new Error('too many open files');
+  });
+  update(10);
+  expect(rss).toHaveBeenCalled();
+  expect(read('heap/current')).toBeNull();
+  expect(read('bytes/sent')).toBe('0');
 });
 
 test('$SYS loads are rates per minute that fade with their window', () => {

@@ -80,10 +80,12 @@ export class SysTopics {
     this.publishNumber('shared_subscriptions/count', broker.tree.sharedSubscriptionCount);
     this.publishNumber('retained messages/count', broker.retained.count);
 
-    const heap = process.memoryUsage.rss();
-    this.maximumHeap = Math.max(this.maximumHeap, heap);
-    this.publishNumber('heap/current', heap);
-    this.publishNumber('heap/maximum', this.maximumHeap);
+    const heap = residentBytes();
+    if (heap !== null) {
+      this.maximumHeap = Math.max(this.maximumHeap, heap);
+      this.publishNumber('heap/current', heap);
+      this.publishNumber('heap/maximum', this.maximumHeap);
+    }
 
     this.publishNumber('messages/received', counters.packetsReceived);
     this.publishNumber('messages/sent', counters.publishSent + counters.controlSent);
@@ -127,5 +129,14 @@ export class SysTopics {
     this.sent.set(name, text);
     const topic = this.broker.topics.byName(`$SYS/broker/${name}`);
     this.broker.publish(new Message(topic, encodeUtf8(text), NO_BYTES, SYS_QOS, true, 0, ''));
+  }
+}
+
+/** Null where the system does not tell: it takes a file descriptor, and there may be none left. */
+function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
   }
 }

@@ -8,11 +8,9 @@ import { VERSION } from './version.ts';
 /** Something the broker needs could not be had; the message is one line for the operator. */
 export class StartError extends Error {
   override readonly name = 'StartError';
-  /** Whether the port of a listener is taken, so that another port would help. */
-  get isListenerPortInUse(): boolean {
-    if (!(this.cause instanceof ListenError)) return false;
-    const { cause } = this.cause;
-    return cause instanceof Error && (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+  /** What is wrong, where the port of a listener is taken, so that another port would help; else null. */
+  get portInUse(): string | null {
+    return this.cause instanceof ListenError ? this.cause.portInUse : null;
   }
 }
 
@@ -42,9 +40,9 @@ export async function openBroker(config: Config, log: Logger): Promise<RunningBr
     if (!(error instanceof ListenError || error instanceof CertificateError)) throw error;
     throw new StartError(error.message, { cause: error });
   });
+  const stopServer = keptAlive(server);
   const { httpListener } = config;
-  if (httpListener === null)
-    return { listeners, httpUrl: null, reload: () => server.reload(), stop: () => server.stop() };
+  if (httpListener === null) return { listeners, httpUrl: null, reload: () => server.reload(), stop: stopServer };
 
   const { HttpListenError, startHttp } = await import('../http/server.ts');
   try {
@@ -60,15 +58,29 @@ export async function openBroker(config: Config, log: Logger): Promise<RunningBr
       reload: () => server.reload(),
       async stop() {
         // The health check says that we go while connections end.
-        await server.stop();
+        await stopServer();
         await http.stop();
       },
     };
   } catch (error) {
-    await server.stop();
+    await stopServer();
     if (!(error instanceof HttpListenError)) throw error;
     throw new StartError(error.message, { cause: error });
   }
+}
+
+/**
+ * One defect must not end the connections of everybody: until the returned function stops the server, an exception that
+ * nobody caught is logged and counted.
+ */
+function keptAlive(server: BrokerServer): () => Promise<void> {
+  const report = (error: unknown) => server.broker.reportFault('the broker', error);
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  for (const event of events) process.on(event, report);
+  return () => {
+    for (const event of events) process.off(event, report);
+    return server.stop();
+  };
 }
 
 /** What is spoken on a listener, for people. */

@@ -56,6 +56,10 @@ export function startUsage(): string {
   });
 }
 
+const PORT_ADVICE =
+  'Stop that program, or choose another port with --port (MQTT) or --ws-port (MQTT over WebSocket), ' +
+  "as in 'npm start -- --port 1884', or with listener PORT in the configuration file.";
+
 /**
  * `martlet start`, which is `npm start`.
  *
@@ -72,10 +76,8 @@ export async function runStart(args: readonly string[]): Promise<number> {
   } catch (error) {
     const failure = describeFailure(error);
     if (failure === null) throw error;
-    process.stderr.write(`${failure.text}\n`);
-    if (error instanceof StartError && error.isListenerPortInUse) {
-      process.stderr.write('For martlet start these are --port (MQTT) and --ws-port (MQTT over WebSocket).\n');
-    }
+    const portInUse = error instanceof StartError ? error.portInUse : null;
+    process.stderr.write(portInUse === null ? `${failure.text}\n` : `Error: ${portInUse} ${PORT_ADVICE}\n`);
     return failure.status;
   }
 }

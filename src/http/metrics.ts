@@ -30,7 +30,7 @@ const COUNTER_METRICS: Record<CounterName, readonly [name: string, type: MetricT
   connectionsRefused: [
     'martlet_connections_refused_total',
     'counter',
-    'Network connections refused because a connection limit was reached.',
+    'Network connections refused: a connection limit was reached, or CONNECT was not accepted.',
   ],
   connects: ['martlet_connects_total', 'counter', 'CONNECT packets accepted.'],
   clientsConnected: ['martlet_clients_connected', 'gauge', 'Clients that are connected, after a successful CONNECT.'],

@@ -59,6 +59,18 @@ describe('TopicCache', () => {
     }
   });
 
+  // 30,000 PUBLISH packets with topics of 60,000 bytes took 1.4 GB that never came back.
+  test('keeps no topic of more than 1 KiB but the last one', () => {
+    const cache = new TopicCache<string>();
+    const [kept, long] = ['k'.repeat(1_024), 'l'.repeat(1_025)];
+    const [first, second] = [lookup(cache, kept), lookup(cache, long)];
+    expect(second?.name).toBe(long);
+    expect(lookup(cache, long)).toBe(second);
+    expect(lookup(cache, kept)).toBe(first);
+    expect(lookup(cache, long)).not.toBe(second);
+    expect(cache.byName(long).name).toBe(long);
+  });
+
   test('a topic matches anew when the filters changed, and keeps what it found until then', () => {
     const cache = new TopicCache<string>();
     const tree = new TopicTree<string>();

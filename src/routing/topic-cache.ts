@@ -32,6 +32,8 @@ export class Topic<S> {
 
 const SMALLEST = 1_024;
 const LARGEST = 131_072;
+/** Longer topics are looked up anew each time: a client could else fill the table with 16 GB of them. */
+const LONGEST_KEPT = 1_024;
 
 /** FNV-1a over the bytes. */
 function hashBytes(bytes: Uint8Array, start: number, end: number): number {
@@ -47,7 +49,8 @@ function sameBytes(topic: Uint8Array, bytes: Uint8Array, start: number): boolean
 
 /**
  * Topics seen lately, by the hash of their bytes: a direct-mapped table, as in a processor, in which a new topic takes
- * the place of the old one. It doubles while topics push each other out, to at most 131,072 places.
+ * the place of the old one. It doubles while topics push each other out, to at most 131,072 places. Topics of more than
+ * 1 KiB are not kept, but for the last one.
  */
 export class TopicCache<S> {
   private table: (Topic<S> | null)[] = new Array<Topic<S> | null>(SMALLEST).fill(null);
@@ -85,12 +88,13 @@ export class TopicCache<S> {
   }
 
   private insert(topic: Topic<S>): Topic<S> {
+    this.last = topic;
+    if (topic.bytes.length > LONGEST_KEPT) return topic;
     const slot = topic.hash & this.mask;
     if (this.table[slot] !== null && ++this.evictions > this.table.length && this.table.length < LARGEST) {
       this.grow();
     }
     this.table[topic.hash & this.mask] = topic;
-    this.last = topic;
     return topic;
   }
 

@@ -113,6 +113,33 @@ describe('OutgoingFlow', () => {
     expect([flow.isEmpty, flow.queuedBytes]).toEqual([true, 0]);
   });
 
+  // A client that stayed away longer than its messages live found a queue full of dead ones, and no fresh one.
+  test('v5 [MQTT-3.3.2-5] a full queue first drops what expired in it, wherever it stands', () => {
+    for (const limits of [
+      { maxQueuedMessages: 3, maxQueuedBytes: 0 },
+      { maxQueuedMessages: 0, maxQueuedBytes: 6 },
+    ]) {
+      const [flow, observer] = [new OutgoingFlow(), new Observer()];
+      const enqueue = (name: string, expiresAtMs: number) =>
+        flow.enqueue(delivery(name, 1, expiresAtMs), null, limits, observer);
+      expect([enqueue('a', 0), enqueue('b', 3_000), enqueue('c', 2_000), enqueue('d', 9_000)]).toEqual([
+        true,
+        true,
+        true,
+        false,
+      ]);
+      observer.now = 2_000;
+      expect([enqueue('e', 0), enqueue('f', 0)]).toEqual([true, false]);
+      observer.now = 3_000;
+      expect([enqueue('g', 0), enqueue('h', 0)]).toEqual([true, false]);
+      expect(observer.dropped).toEqual(['d queue_full', 'c expired', 'f queue_full', 'b expired', 'h queue_full']);
+      const link = new Link(9);
+      flow.resume(link, observer);
+      expect(link.take()).toEqual(['new a 1', 'new e 5', 'new g 7']);
+      expect(flow.queuedBytes).toBe(0);
+    }
+  });
+
   test('a QoS 2 message that its PUBREC released is delivered: the end of the session is no drop', () => {
     const [flow, link, observer] = [new OutgoingFlow(), new Link(5), new Observer()];
     flow.enqueue(delivery('a', 2), link, unlimited, observer);

@@ -42,6 +42,8 @@ export class OutgoingFlow {
   readonly inflight = new InflightTable();
   readonly queue = new Deque<Delivery>();
   queuedBytes = 0;
+  /** No message in `queue` expires before this: wall clock milliseconds. */
+  private earliestExpiryMs = Infinity;
   private nextPacketId = 1;
   /** How many of `inflight` are `unresent`: they take no place in the window yet. */
   private unresent = 0;
@@ -63,17 +65,41 @@ export class OutgoingFlow {
       this.send(delivery, link, observer);
       return true;
     }
-    const { size } = delivery.message;
-    if (
-      (limits.maxQueuedMessages > 0 && this.queue.length >= limits.maxQueuedMessages) ||
-      (limits.maxQueuedBytes > 0 && this.queuedBytes + size > limits.maxQueuedBytes)
-    ) {
-      observer.onDropped(delivery, DropReason.queueFull);
-      return false;
+    const { size, expiresAtMs } = delivery.message;
+    if (this.isFull(size, limits)) {
+      if (this.earliestExpiryMs <= observer.wallMs()) this.dropExpired(observer);
+      if (this.isFull(size, limits)) {
+        observer.onDropped(delivery, DropReason.queueFull);
+        return false;
+      }
     }
     this.queue.push(delivery);
     this.queuedBytes += size;
+    if (expiresAtMs !== 0 && expiresAtMs < this.earliestExpiryMs) this.earliestExpiryMs = expiresAtMs;
     return true;
+  }
+
+  /** @param bytes of the message that wants in */
+  private isFull(bytes: number, { maxQueuedMessages, maxQueuedBytes }: QueueLimits): boolean {
+    return (
+      (maxQueuedMessages > 0 && this.queue.length >= maxQueuedMessages) ||
+      (maxQueuedBytes > 0 && this.queuedBytes + bytes > maxQueuedBytes)
+    );
+  }
+
+  /** What expired while it waited makes room (v5 [MQTT-3.3.2-5]). */
+  private dropExpired(observer: FlowObserver): void {
+    const nowMs = observer.wallMs();
+    this.earliestExpiryMs = Infinity;
+    this.removeQueued((delivery) => {
+      const { message } = delivery;
+      if (message.isExpired(nowMs)) {
+        observer.onDropped(delivery, DropReason.expired);
+        return true;
+      }
+      if (message.expiresAtMs !== 0) this.earliestExpiryMs = Math.min(this.earliestExpiryMs, message.expiresAtMs);
+      return false;
+    });
   }
 
   /** Moves what fits from the queue into the window. */

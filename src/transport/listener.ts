@@ -8,6 +8,8 @@ import { describePortHolder } from './port-holder.ts';
 /** A listener could not be opened; the message is one line for the operator. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
+  /** Where the port is in use, the message without the options that change it: each command has its own. */
+  portInUse: string | null = null;
 }
 
 /** Certificates could not be loaded or do not fit; the message names the file. */
@@ -133,11 +135,9 @@ function listenError(config: ListenerConfig, error: unknown): Error {
   const where = config.host === null ? `port ${config.port}` : `port ${config.port} on ${config.host}`;
   if (code === 'EADDRINUSE') {
     const holder = describePortHolder(config.port);
-    return new ListenError(
-      `Cannot listen on ${where}: it is in use${holder === null ? '' : ` by ${holder}`}. ` +
-        `Stop that program, or choose another port with -p PORT or 'listener PORT' in the configuration file.`,
-      { cause: error },
-    );
+    const portInUse = `Cannot listen on ${where}: it is in use${holder === null ? '' : ` by ${holder}`}.`;
+    const advice = `Stop that program, or choose another port with -p PORT or 'listener PORT' in the configuration file.`;
+    return Object.assign(new ListenError(`${portInUse} ${advice}`, { cause: error }), { portInUse });
   }
   if (code === 'EACCES') {
     return new ListenError(

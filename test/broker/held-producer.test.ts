@@ -68,6 +68,32 @@ test('a subscriber that acknowledges nothing holds its producer back for one che
   expect(t.broker.counters.dropped.get('queue_full')).toBe(total - 1_020);
 });
 
+// The exception left the loop that lets producers go on: those behind it were never read again.
+test('a fault while held packets are handled ends that producer, and the others go on', async () => {
+  const t = new TestBroker();
+  const subscriber = t.connect({ version: 4, clientId: 'subscriber' });
+  subscriber.subscribe('burst', 1);
+  const [faulty, other] = [t.connect({ version: 4, clientId: 'faulty' }), t.connect({ version: 4, clientId: 'other' })];
+  faulty.send(burst(1_000, 1));
+  other.send(burst(1_000, 1));
+  expect([faulty.socket.isPaused, other.socket.isPaused]).toEqual([true, true]);
+  const { broker } = t;
+  const route = broker.route.bind(broker);
+  broker.route = (incoming) => {
+    if (incoming.publisherId === 'faulty') throw new Error('a defect');
+    route(incoming);
+  };
+  while (other.socket.isPaused) {
+    const got = subscriber.take();
+    for (const packet of got) if (packet.type === PacketType.publish) subscriber.puback(packet.packetId);
+    await turn();
+    if (got.length === 0 && other.socket.isPaused) throw new Error('stuck');
+  }
+  expect(faulty.isClosed).toBe(true);
+  expect(broker.counters.internalErrors).toBe(1);
+  expect(t.log.lines).toContainEqual(expect.stringMatching(/^Internal error on faulty \[.*\]: Error: a defect \| /));
+});
+
 test('a message to many receivers never waits for one of them', () => {
   const t = new TestBroker();
   for (let i = 0; i < 17; i++) t.connect({ version: 4, clientId: `s${i}` }).subscribe('burst', 1);

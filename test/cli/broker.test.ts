@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import packageJson from '../../package.json';
-import { connectTo, freePort, isAlive, run, Running, until, untilListening } from './run-martlet.ts';
+import { connectTo, freePort, isAlive, martlet, run, Running, until, untilListening } from './run-martlet.ts';
 
 setDefaultTimeout(30_000);
 
@@ -79,6 +79,28 @@ describe('a run', () => {
     await broker.port();
     expect(readFileSync(pidFile, 'utf8')).toBe(`${broker.child.pid}\n`);
     expect(await broker.end('SIGTERM')).toBe(0);
+  });
+
+  test('goes on after an exception that nobody caught, and tells it in one line', async () => {
+    const faults = file(
+      'faults.ts',
+      // The first SIGUSR2 of two throws in a callback, the other one leaves a promise rejected.
+      "process.once('SIGUSR2', () => {",
+      "  process.once('SIGUSR2', () => void Promise.reject(new Error('second')));",
+      "  throw new Error('first');",
+      '});',
+    );
+    const [bun = '', ...rest] = martlet;
+    const path = file('faults.conf', ...free, 'log_type error', 'log_type information');
+    await using broker = new Running(['broker', '-c', path], { command: [bun, `--preload=${faults}`, ...rest] });
+    const port = await broker.port();
+    for (const name of ['first', 'second']) {
+      broker.child.kill('SIGUSR2');
+      await broker.output('stderr', new RegExp(`^\\d+: Internal error on the broker: Error: ${name} .*\\n`, 'm'));
+    }
+    expect((await connectTo(port)).connack).toBe('20020000');
+    expect(await broker.end('SIGTERM')).toBe(0);
+    expect(lines(broker.stderr)).toHaveLength(7);
   });
 
   test('leaves its port free for the next one at once', async () => {

@@ -154,14 +154,8 @@ test('-v logs everything', async () => {
 
 describe('a port in use', () => {
   test.each([
-    [
-      '--port',
-      /^Error: Cannot listen on port PORT .*\nFor martlet start these are --port \(MQTT\) and --ws-port \(.*\)\.\n$/,
-    ],
-    [
-      '--ws-port',
-      /^Error: Cannot listen on port PORT .*\nFor martlet start these are --port \(MQTT\) and --ws-port \(.*\)\.\n$/,
-    ],
+    ['--port', /^Error: Cannot listen on port PORT .*, or choose another port with --port .*\n$/],
+    ['--ws-port', /^Error: Cannot listen on port PORT .*, or choose another port with .*--ws-port .*\n$/],
     ['--http-port', /^Error: Cannot open HTTP port PORT .*--http-port.*\n$/],
   ])('of %s names the port, who holds it, and the option', async (option, expected) => {
     const server = await new Promise<Server>((resolve) => {

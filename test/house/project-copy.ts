@@ -26,15 +26,16 @@ export type ProjectCopy = AsyncDisposable & {
   run(command: string[], options?: { cwd?: string; env?: Record<string, string> }): Promise<Finished>;
 };
 
+/** Of the test run alone; with the last one, Bun's programs would take what they put into the background with them. */
+const ofTheRun = /^npm_|^(INIT_CWD|NODE|NODE_ENV|BUN_TEST_WORKER_ID|JEST_WORKER_ID|BUN_FEATURE_FLAG_NO_ORPHANS)$/i;
+
 /**
  * npm's variables of the run that we are part of are dropped: they name our own scripts and settings. Its cache and
  * registry come from the user's configuration as they always do.
  */
 export function cleanEnvironment(extra: Record<string, string> = {}): Record<string, string> {
   const kept = Object.entries(process.env).flatMap(([name, value]) =>
-    value === undefined || /^npm_|^(INIT_CWD|NODE|NODE_ENV|BUN_TEST_WORKER_ID|JEST_WORKER_ID)$/i.test(name)
-      ? []
-      : [[name, value] as const],
+    value === undefined || ofTheRun.test(name) ? [] : [[name, value] as const],
   );
   return { ...Object.fromEntries(kept), ...extra };
 }
