@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { type Config, defaultListenerConfig, type ListenerConfig } from '../config/config.ts';
 import { VERSION } from '../config/version.ts';
@@ -41,6 +42,7 @@ export class BrokerServer {
     this.log = log;
     this.rules = new FileRules(config, log);
     this.broker = new Broker(config.broker, this.rules.access, log, systemClock);
+    this.broker.mostOpenSockets = openFilesForSockets();
     this.sys = config.sysInterval === 0 ? null : new SysTopics(this.broker, VERSION, systemClock.monotonicMs());
   }
 
@@ -148,6 +150,22 @@ export class BrokerServer {
     const deadline = performance.now() + 500;
     while (this.broker.connectionCount > 0 && performance.now() < deadline) await Bun.sleep(5);
     for (const connection of this.broker.allConnections()) connection.abort();
+  }
+}
+
+/** Open files kept for what is no client: listeners, logs, files of users, the HTTP side. */
+const SPARE_FILES = 64;
+
+/**
+ * How many clients the limit of open files leaves room for. One more is accepted and closed, counted and logged: left in
+ * the kernel's queue it would keep the loop busy.
+ */
+function openFilesForSockets(): number {
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+    return limit === undefined ? Infinity : Math.max(1, Number(limit) - SPARE_FILES);
+  } catch {
+    return Infinity; // not Linux: the system says no by itself
   }
 }
 

@@ -49,6 +49,8 @@ export class Broker implements FlowObserver {
   readonly sessions = new Map<string, Session>();
   /** Network connections now, with and without CONNECT. */
   connectionCount = 0;
+  /** Connections that the limit of open files leaves room for; the owner of the sockets sets it. */
+  mostOpenSockets = Infinity;
   /** Topics, payloads and properties of the retained messages. */
   retainedBytes = 0;
   readonly output = new OutputLoop(this.counters);
@@ -141,16 +143,21 @@ export class Broker implements FlowObserver {
    */
   accept(listener: ListenerInfo, socket: ByteSocket): ClientConnection | null {
     const { globalMaxConnections } = this.options;
+    const isOutOfFiles = this.connectionCount >= this.mostOpenSockets;
     if (
       this.isStopping ||
       (listener.maxConnections >= 0 && listener.connections >= listener.maxConnections) ||
-      (globalMaxConnections >= 0 && this.connectionCount >= globalMaxConnections)
+      (globalMaxConnections >= 0 && this.connectionCount >= globalMaxConnections) ||
+      isOutOfFiles
     ) {
       this.counters.connectionsRefused++;
-      this.counters.close('max connections');
+      this.counters.close(isOutOfFiles ? 'open files' : 'max connections');
       if (this.log.level >= LogLevel.notice) {
         const from = `${plainAddress(socket.remoteAddress)}:${socket.remotePort ?? 0}`;
-        this.log.log(LogLevel.notice, `Client connection from ${from} denied: max_connections exceeded.`);
+        this.log.log(
+          LogLevel.notice,
+          `Client connection from ${from} denied: ${isOutOfFiles ? 'limit of open files reached' : 'max_connections exceeded'}.`,
+        );
       }
       return null;
     }

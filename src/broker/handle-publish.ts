@@ -6,12 +6,15 @@ import { isValidUtf8 } from '../protocol/utf8.ts';
 import type { Topic } from '../routing/topic-cache.ts';
 import { DropReason } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
+import { UnreleasedMessages } from '../session/unreleased-messages.ts';
 import type { Identity } from '../auth/access-control.ts';
 import type { Broker } from './broker.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { LogLevel, printable } from './log.ts';
 
 const DOLLAR = 0x24;
+/** What a session may hold of QoS 2 messages without PUBREL, beyond one of any size. */
+const MOST_UNRELEASED_BYTES = 64 * 1024 * 1024;
 
 /** PUBLISH from a client: v5 section 3.3, v3.1.1 section 3.3. */
 export function handlePublish(
@@ -67,7 +70,7 @@ export function handlePublish(
  */
 function receiveQoS2(broker: Broker, connection: ClientConnection, session: Session): void {
   const { packetId, dup } = broker.view;
-  session.incoming ??= new Map();
+  session.incoming ??= new UnreleasedMessages();
   const isKnown = session.incoming.has(packetId);
   if (!isKnown || !dup) {
     const maximum = broker.options.maxInflightMessages;
@@ -79,7 +82,15 @@ function receiveQoS2(broker: Broker, connection: ClientConnection, session: Sess
         'v5 [MQTT-3.3.4-9]',
       );
     }
-    session.incoming.set(packetId, broker.incoming.message());
+    const message = broker.incoming.message();
+    if (session.incoming.size > 0 && session.incoming.bytes + message.size > MOST_UNRELEASED_BYTES) {
+      throw new ProtocolError(
+        ReasonCode.quotaExceeded,
+        `more than ${MOST_UNRELEASED_BYTES} bytes of unreleased QoS 2 messages`,
+        'v5 section 4.13.2',
+      );
+    }
+    session.incoming.set(packetId, message);
   }
   // Whether somebody subscribes is known at PUBREL: as in Mosquitto, PUBREC is never 0x10.
   connection.sendAck(PacketType.pubrec, packetId, ReasonCode.success, null);
@@ -190,7 +201,7 @@ function refusePublish(
     // In MQTT 5 an error in PUBREC ends the flow; before, PUBREL follows and must find the identifier.
     if (!isV5) {
       const session = connection.session!;
-      session.incoming ??= new Map();
+      session.incoming ??= new UnreleasedMessages();
       if (!view.dup || !session.incoming.has(view.packetId)) session.incoming.set(view.packetId, null);
     }
     connection.sendAck(PacketType.pubrec, view.packetId, isV5 ? reasonCode : 0, properties);

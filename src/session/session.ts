@@ -4,6 +4,7 @@ import type { Delivery } from './delivery.ts';
 import type { Message } from './message.ts';
 import { type FlowObserver, OutgoingFlow, type QueueLimits, type SessionLink } from './outgoing-flow.ts';
 import type { Absence } from './absence.ts';
+import type { UnreleasedMessages } from './unreleased-messages.ts';
 
 /** Session Expiry Interval that means never (v5 section 3.1.2.11.2). */
 export const NEVER_EXPIRES = 0xffff_ffff;
@@ -48,7 +49,7 @@ export class Session {
   absence: Absence | null = null;
   outgoing: OutgoingFlow | null = null;
   /** QoS 2 messages received and not released yet, by packet identifier; null: a duplicate is answered, not kept. */
-  incoming: Map<number, Message | null> | null = null;
+  incoming: UnreleasedMessages | null = null;
   will: Will | null = null;
   /** Place in the broker's list of receivers of the message at hand: see `collectReceivers`. */
   receiverIndex = 0;
