@@ -200,10 +200,7 @@ export class ClientConnection extends ClientLink implements LayerHost, WheelItem
   /** The wheel's deadline: no CONNECT in time, silence, or a lingering close. */
   onDeadline(): void {
     const { broker } = this;
-    if (this.state === ConnectionState.ended) {
-      this.socket?.terminate();
-      return;
-    }
+    if (this.state === ConnectionState.ended) return this.abort();
     if (this.state === ConnectionState.new) {
       this.fail(ReasonCode.keepAliveTimeout, 'no CONNECT in time');
       return;
