@@ -11,6 +11,8 @@ import type { ClientConnection } from './client-connection.ts';
 const SLICE = 256;
 /** The same in bytes of payload and properties; a receiver with more of them unsent waits before it gets more. */
 const SLICE_BYTES = 512 * 1024;
+/** Subscriptions that get a slice before other connections have their turn. */
+const JOBS_PER_TURN = 8;
 /** While no receiver takes any, the pause between two looks doubles up to this. */
 const LONGEST_PAUSE_MS = 128;
 
@@ -31,6 +33,8 @@ export class RetainedSender {
   private timer: ReturnType<typeof setTimeout> | null = null;
   private pauseMs = 1;
   private hasProgressed = false;
+  /** Jobs in a row that had their turn in vain; once it was all of them, the pause grows. */
+  private idleJobs = 0;
 
   constructor(broker: Broker) {
     this.broker = broker;
@@ -53,8 +57,15 @@ export class RetainedSender {
   private runAll(): void {
     this.timer = null;
     this.hasProgressed = false;
-    this.jobs = this.jobs.filter((job) => !this.run(job));
-    this.pauseMs = this.hasProgressed ? 1 : Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
+    // Those that had their turn go to the end: with hundreds of new subscriptions nobody else waits for all of them.
+    const turn = this.jobs.splice(0, JOBS_PER_TURN);
+    for (const job of turn) if (!this.run(job)) this.jobs.push(job);
+    this.idleJobs = this.hasProgressed ? 0 : this.idleJobs + turn.length;
+    if (this.hasProgressed) this.pauseMs = 1;
+    else if (this.idleJobs >= this.jobs.length) {
+      this.idleJobs = 0;
+      this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
+    }
     if (this.jobs.length > 0) this.schedule();
   }
 
