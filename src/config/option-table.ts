@@ -1,7 +1,11 @@
-import { accessOptions, limitOptions, processOptions, sessionOptions } from './broker-option-rows.ts';
-import { listenerOptions, tlsOptions, websocketOptions } from './listener-options.ts';
+import { accessOptions } from './access-options.ts';
+import { limitOptions } from './limit-options.ts';
+import { listenerOptions, websocketOptions } from './listener-options.ts';
 import { logOptions } from './log-options.ts';
 import type { Option } from './option.ts';
+import { processOptions } from './process-options.ts';
+import { sessionOptions } from './session-options.ts';
+import { tlsOptions } from './tls-options.ts';
 
 /** The options of a configuration file by subject, in the order in which people read of them. */
 export const optionGroups: readonly { readonly title: string; readonly options: readonly Option[] }[] = [
