@@ -37,7 +37,7 @@ export interface Measurement {
   notes: string[];
 }
 
-/** A number of DESIGN.md section 6. `ratio` compares with the reference broker, the others stand alone. */
+/** A number to reach. `ratio` compares with the reference broker, the others stand alone. */
 export interface Goal {
   variant: string;
   metric: Metric;

@@ -1,4 +1,4 @@
-/** Tables, the comparison with DESIGN.md section 6, and JSON lines. */
+/** Tables, the comparison with the targets of the flows, and JSON lines. */
 import { metricLabels, type Flow, type Goal, type Metric } from './flow.ts';
 import type { RunRecord } from './run.ts';
 

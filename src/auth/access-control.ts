@@ -54,6 +54,8 @@ export interface ClientTopics {
   coverage(topicFilter: string): Coverage;
   /** Why this client gets less than the rules may seem to say, as a line for the log; null in general. */
   readonly warning: string | null;
+  /** Where the client's rules come from, if not all clients have the same; absent: from the broker's only ones. */
+  readonly owner?: TopicAccess;
 }
 
 /** `allow_anonymous` without any file of users: a client with a user name is as anonymous as one without. */

@@ -37,7 +37,7 @@ describe('an empty identifier', () => {
 
   test('is refused where it is not allowed, even if a user name would take its place', () => {
     const rules = { allowZeroLengthClientid: false, useUsernameAsClientid: true };
-    expect(choose(rules, { clientId: '', username: 'u' })).toBe(ReasonCode.unspecifiedError);
+    expect(choose(rules, { clientId: '', username: 'u' })).toBe(clientIdentifierNotValid);
     expect(choose(rules, { clientId: '', protocolVersion: v311, username: 'u' })).toBe(clientIdentifierNotValid);
   });
 

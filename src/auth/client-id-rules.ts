@@ -31,6 +31,13 @@ export interface ChosenClientId {
 /** Bounds `auto_id_prefix`, as Mosquitto does since 2.0.23. */
 export const MOST_AUTO_ID_PREFIX = 50;
 
+export const defaultClientIdRules: ClientIdRules = {
+  allowZeroLengthClientid: true,
+  autoIdPrefix: 'auto-',
+  requiredPrefix: null,
+  useUsernameAsClientid: false,
+};
+
 /**
  * In Mosquitto's order: an empty identifier is refused or replaced, the prefix is checked, and then the user name takes
  * its place whatever the prefix. An empty user name is none.
@@ -48,12 +55,7 @@ export function chooseClientId(
     const mayBeEmpty =
       protocolVersion === ProtocolVersion.v5 || (protocolVersion === ProtocolVersion.v311 && cleanStart);
     if (!mayBeEmpty || !rules.allowZeroLengthClientid) {
-      // Mosquitto's code in MQTT 5.
-      const isV5 = protocolVersion === ProtocolVersion.v5;
-      return refusal(
-        isV5 ? ReasonCode.unspecifiedError : ReasonCode.clientIdentifierNotValid,
-        'empty client identifier',
-      );
+      return refusal(ReasonCode.clientIdentifierNotValid, 'empty client identifier');
     }
   }
   let chosen = isAssigned ? rules.autoIdPrefix + makeId() : clientId;

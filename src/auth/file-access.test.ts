@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import { ReasonCode } from '../protocol/reason-code.ts';
 import type { Identity } from './access-control.ts';
-import { FileAccess, type FileAccessParts } from './file-access.ts';
+import { FileAccess, type FileAccessParts, Standing } from './file-access.ts';
 import { LoginLimiter } from './login-limiter.ts';
 import { PasswordChecker } from './password-checker.ts';
 import { PasswordFile } from './password-file.ts';
@@ -106,20 +106,77 @@ test('a login that waits is dropped when its client is gone', async () => {
 });
 
 describe('who stays after a reload', () => {
-  const stays = (username: string | null, after: Partial<FileAccessParts>, before: Partial<FileAccessParts> = {}) =>
-    access(after).keeps({ clientId: 'c', username }, access(before));
+  const isWanted = () => true;
+  const ann = { clientId: 'c', username: 'ann' };
+  const fileOf = async (password: string, iterations?: number) =>
+    PasswordFile.parse(await line('ann', password, iterations), 'pw');
 
-  test('users whose line is the same', async () => {
-    expect(stays('ann', { passwords: PasswordFile.parse(`\n${ann}`, 'pw') })).toBe(true);
-    expect(stays('ann', { passwords: PasswordFile.parse(slow, 'pw') })).toBe(false);
-    expect(stays('ann', { passwords: PasswordFile.parse(await line('ann', 'new'), 'pw') })).toBe(false);
-    expect(stays('ann', {}, { passwords: null })).toBe(false);
+  /** Logs ann in by a file, and answers her standing by the one that follows it. */
+  async function reloaded(before: PasswordFile, after: PasswordFile, checker = new PasswordChecker()) {
+    expect(await access({ passwords: before, checker }).authenticate(who('ann'), utf8('right'))).toBe(success);
+    const now = access({ passwords: after.inherit(before), checker });
+    return { now, standing: now.standing(ann) };
+  }
+
+  test('users whose hash is the same, and none that are gone', async () => {
+    const before = await fileOf('right');
+    const text = `#\nann:${before.users.get('ann')!.hashText}\n`;
+    expect((await reloaded(before, PasswordFile.parse(text, 'pw'))).standing).toBe(Standing.stays);
+    expect((await reloaded(before, PasswordFile.parse(slow, 'pw'))).standing).toBe(Standing.goes);
+  });
+
+  test('users with another hash of the same password, as with Mosquitto, and not those with another password', async () => {
+    for (const iterations of [1, 20_000]) {
+      const same = await reloaded(await fileOf('right'), await fileOf('right', iterations));
+      expect(same.standing).toBe(Standing.unknown);
+      expect(await same.now.recheck(ann, isWanted)).toBe(true);
+      expect(same.now.standing(ann)).toBe(Standing.stays);
+      const other = await reloaded(await fileOf('right'), await fileOf('new', iterations));
+      expect(other.standing).toBe(Standing.unknown);
+      expect(await other.now.recheck(ann, isWanted)).toBe(false);
+      expect(other.now.standing(ann)).toBe(Standing.goes);
+    }
+  });
+
+  test('a new login does not speak for those who are connected with the old password', async () => {
+    const { now } = await reloaded(await fileOf('right'), await fileOf('new'));
+    expect(await now.authenticate(who('ann'), utf8('new'))).toBe(success);
+    expect(await now.recheck(ann, isWanted)).toBe(false);
+  });
+
+  test('a second reload before anybody was checked forgets nothing', async () => {
+    const checker = new PasswordChecker();
+    const first = await fileOf('right');
+    const second = await fileOf('new');
+    await reloaded(first, second, checker);
+    const third = access({ passwords: (await fileOf('right')).inherit(second), checker });
+    expect(third.standing(ann)).toBe(Standing.unknown);
+    expect(await third.recheck(ann, isWanted)).toBe(true);
+  });
+
+  test('a client that is gone needs no check', async () => {
+    const { now } = await reloaded(await fileOf('right'), await fileOf('right'));
+    expect(await now.recheck(ann, () => false)).toBe(false);
+    expect(now.standing(ann)).toBe(Standing.unknown);
   });
 
   test('anonymous clients as long as they are allowed', () => {
-    expect(stays(null, { allowAnonymous: true })).toBe(true);
-    expect(stays(null, {})).toBe(false);
-    expect(stays('x', { passwords: null, allowAnonymous: true })).toBe(true);
-    expect(stays('x', { passwords: null })).toBe(false);
+    const standing = (username: string | null, parts: Partial<FileAccessParts>) =>
+      access(parts).standing({ clientId: 'c', username });
+    expect(standing(null, { allowAnonymous: true })).toBe(Standing.stays);
+    expect(standing('', { allowAnonymous: true })).toBe(Standing.stays);
+    expect(standing(null, {})).toBe(Standing.goes);
+    expect(standing('x', { passwords: null, allowAnonymous: true })).toBe(Standing.stays);
+    expect(standing('x', { passwords: null })).toBe(Standing.goes);
   });
+});
+
+test('a password that waits to be recognized again is nowhere in memory as it is', async () => {
+  const checker = new PasswordChecker();
+  const secret = 'correct horse battery staple';
+  const passwords = PasswordFile.parse(await line('ann', secret), 'pw');
+  expect(await access({ passwords, checker }).authenticate(who('ann'), utf8(secret))).toBe(success);
+  const sealed = Buffer.from(passwords.users.get('ann')!.verified!);
+  expect(sealed.includes(secret)).toBe(false);
+  expect(sealed.length).toBe(32 + secret.length);
 });

@@ -17,6 +17,10 @@ export interface FileAccessParts {
   readonly limiter: LoginLimiter | null;
 }
 
+/** Of a connected client after a reload; `unknown`: its password must be checked against another hash. */
+export const Standing = { goes: 0, stays: 1, unknown: 2 } as const;
+export type Standing = (typeof Standing)[keyof typeof Standing];
+
 /**
  * The access control of one listener or of all, immutable: a reload makes a new one.
  *
@@ -61,14 +65,21 @@ export class FileAccess implements LoginControl {
     return answer;
   }
 
-  /**
-   * After a reload: whether a client that `previous` let in may stay. Mosquitto keeps the passwords of connected clients
-   * and checks them again; here nobody's is kept, so a client stays if its line in the file is the same.
-   */
-  keeps({ username }: ClientNames, previous: FileAccess): boolean {
+  /** After a reload: whether a client that was let in before may stay, as far as can be told at once. */
+  standing({ username }: ClientNames): Standing {
     const { passwords } = this.parts;
-    if (passwords === null || username === null || username === '') return this.parts.allowAnonymous;
-    const now = passwords.users.get(username);
-    return now !== undefined && now.hashText === previous.parts.passwords?.users.get(username)?.hashText;
+    if (passwords === null || username === null || username === '') {
+      return this.parts.allowAnonymous ? Standing.stays : Standing.goes;
+    }
+    const user = passwords.users.get(username);
+    if (user === undefined) return Standing.goes;
+    if (user.verified !== null) return Standing.stays;
+    return user.formerly === null ? Standing.goes : Standing.unknown;
+  }
+
+  /** Whether a client of unknown standing may stay. */
+  async recheck({ username }: ClientNames, isWanted: () => boolean): Promise<boolean> {
+    const { passwords, checker } = this.parts;
+    return passwords !== null && username !== null && (await checker.recheck(passwords, username, isWanted));
   }
 }

@@ -71,11 +71,14 @@ describe('unknown users', () => {
   });
 });
 
-test('a reload keeps what was verified of users whose line is the same', () => {
+test('a reload keeps what was verified: as it is of users whose line is the same, else to be checked anew', () => {
   const before = PasswordFile.parse(`a:${hash()}\nb:${hash()}\n`, 'pw');
   const verified = new Uint8Array(32);
   before.users.get('a')!.verified = verified;
   before.users.get('b')!.verified = verified;
   const after = PasswordFile.parse(`a:${hash()}\nb:${hash('BBBB')}\nc:${hash()}\n`, 'pw').inherit(before);
   expect(Array.from(after.users.values(), (user) => user.verified)).toEqual([verified, null, null]);
+  expect(Array.from(after.users.values(), (user) => user.formerly)).toEqual([null, verified, null]);
+  const again = PasswordFile.parse(`b:${hash('CCCC')}\n`, 'pw').inherit(after);
+  expect(again.users.get('b')!.formerly).toBe(verified);
 });

@@ -8,8 +8,10 @@ export class User {
   readonly hash: PasswordHash;
   /** The hash as it stands in the file. */
   readonly hashText: string;
-  /** A keyed digest of the password that was found right, which a `PasswordChecker` writes and reads; or null. */
+  /** The password that was found right, sealed by the `PasswordChecker` that alone writes and reads it; or null. */
   verified: Uint8Array | null = null;
+  /** The same for the hash that stood here before the file was read anew: its clients may still be connected. */
+  formerly: Uint8Array | null = null;
 
   constructor(name: string, hash: PasswordHash, hashText: string) {
     this.name = name;
@@ -78,11 +80,15 @@ export class PasswordFile {
     return decoys[Number(Bun.hash.wyhash(name, this.decoySeed) % BigInt(decoys.length))]!;
   }
 
-  /** Takes over what was verified for the users whose lines did not change. Returns itself. */
+  /** Takes over what was verified: as right for users whose hash is the same, else to be checked anew. Returns itself. */
   inherit(previous: PasswordFile): this {
     for (const user of this.users.values()) {
       const before = previous.users.get(user.name);
-      if (before?.hashText === user.hashText) user.verified = before.verified;
+      if (before === undefined) continue;
+      if (before.hashText === user.hashText) {
+        user.verified = before.verified;
+        user.formerly = before.formerly;
+      } else user.formerly = before.verified ?? before.formerly;
     }
     return this;
   }

@@ -1,4 +1,4 @@
-import { Coverage, type LoginControl } from '../auth/access-control.ts';
+import { type ClientTopics, Coverage, type LoginControl } from '../auth/access-control.ts';
 import { MAX_REMAINING_LENGTH, ProtocolVersion } from '../protocol/packet-type.ts';
 import { PublishView } from '../protocol/publish.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
@@ -7,25 +7,34 @@ import { TopicCache } from '../routing/topic-cache.ts';
 import { TopicTree } from '../routing/topic-tree.ts';
 import { Absence } from '../session/absence.ts';
 import type { Clock } from '../session/clock.ts';
-import { Delivery } from '../session/delivery.ts';
+import type { Delivery } from '../session/delivery.ts';
+import type { DurableState } from '../session/durable-state.ts';
 import { Message } from '../session/message.ts';
-import { DropReason, type FlowObserver } from '../session/outgoing-flow.ts';
-import { NEVER_EXPIRES, Session, type Will } from '../session/session.ts';
+import { DropReason, type SessionLink } from '../session/outgoing-flow.ts';
+import { NEVER_EXPIRES, Session, type SessionObserver } from '../session/session.ts';
+import { StoredMessages } from '../session/stored-messages.ts';
 import { TimerWheel } from '../session/timer-wheel.ts';
 import type { ByteSocket } from '../transport/byte-connection.ts';
 import { OutputLoop } from '../transport/output-loop.ts';
 import { ClientConnection } from './client-connection.ts';
-import { type ClientLink, plainAddress } from './client-link.ts';
+import type { ClientLink } from './client-link.ts';
 import { CongestionControl } from './congestion.ts';
+import { logRefused, logTakeover } from './connection-log.ts';
 import { Counters } from './counters.ts';
-import { canPublishTo } from './handle-publish.ts';
+import type { Durability } from './durable/durability.ts';
+import type { StoreLoader } from './durable/store-loader.ts';
+import type { ControlEndpoint } from './handle-control.ts';
 import { IncomingMessage } from './incoming.ts';
 import type { ListenerInfo } from './listener-info.ts';
-import { type Logger, LogLevel, printable } from './log.ts';
+import { type Logger, LogType, printable } from './log.ts';
 import type { BrokerOptions } from '../config/broker-options.ts';
+import { MemoryUse } from './memory-use.ts';
 import { PublishFrame } from './publish-frames.ts';
 import { RetainedSender } from './retained-sender.ts';
-import { chooseMember, Router } from './router.ts';
+import { RetainedSweeper } from './retained-sweeper.ts';
+import { Router } from './router.ts';
+import { SharedMessages } from './shared-messages.ts';
+import { publishWill } from './wills.ts';
 
 /** What MQTT 5 clients are told and held to where `max_packet_size` is not set: Mosquitto's default. */
 const DEFAULT_MAX_PACKET_SIZE = 2_000_000;
@@ -38,7 +47,7 @@ const LARGEST_PACKET = MAX_REMAINING_LENGTH + 5;
  * An MQTT broker without sockets: connections are handed in by `accept`, time by a clock and a tick each second. All
  * state is in this object, so that several brokers can live in one process.
  */
-export class Broker implements FlowObserver {
+export class Broker implements SessionObserver {
   readonly options: BrokerOptions;
   access: LoginControl;
   readonly log: Logger;
@@ -51,27 +60,38 @@ export class Broker implements FlowObserver {
   connectionCount = 0;
   /** Connections that the limit of open files leaves room for; the owner of the sockets sets it. */
   mostOpenSockets = Infinity;
-  /** Topics, payloads and properties of the retained messages. */
-  retainedBytes = 0;
+  /** Messages of the sessions, and those that are retained. */
+  readonly stored = new StoredMessages();
+  readonly memory = new MemoryUse(this);
   readonly output = new OutputLoop(this.counters);
   readonly view = new PublishView();
   readonly incoming = new IncomingMessage();
   readonly frame = new PublishFrame(this.output);
   readonly congestionControl: CongestionControl;
   readonly retainedSender: RetainedSender;
+  private readonly retainedSweeper: RetainedSweeper;
+  /** Who answers requests to the broker under `$CONTROL/`; null: nobody. */
+  control: ControlEndpoint | null = null;
+  /** Keeps sessions in a store; null: they end with the process. */
+  durability: Durability | null = null;
+  /** Takes up what the store holds; null once all of it is there. */
+  loader: StoreLoader | null = null;
   readonly connectionWheel: TimerWheel<ClientConnection>;
   /** Most outgoing QoS 1 and 2 messages in flight, where the client asks for no less. */
-  readonly window: number;
-  readonly maxPacketSizeV5: number;
-  readonly maxPacketSizeV3: number;
+  window = 0;
+  /** Their bytes from which on no further one is sent. */
+  windowBytes = Infinity;
+  maxPacketSizeV5 = 0;
+  maxPacketSizeV3 = 0;
   /** Maximum Packet Size in CONNACK; 0: not sent. */
-  readonly advertisedMaxPacketSize: number;
+  advertisedMaxPacketSize = 0;
   /** The connection whose bytes are being handled, else null. */
   reading: ClientLink | null = null;
   /** Monotonic time in whole seconds, as of the last tick. */
   second: number;
   private readonly clock: Clock;
   private readonly router: Router;
+  readonly sharedMessages: SharedMessages;
   private readonly absenceWheel: TimerWheel<Absence>;
   isStopping = false;
   private isCatchingUp = false;
@@ -84,13 +104,22 @@ export class Broker implements FlowObserver {
     this.clock = clock;
     this.second = Math.floor(clock.monotonicMs() / 1_000);
     this.router = new Router(this);
+    this.sharedMessages = new SharedMessages(this);
     this.congestionControl = new CongestionControl(this.counters, options);
     this.retainedSender = new RetainedSender(this);
+    this.retainedSweeper = new RetainedSweeper(this, this.second);
     this.connectionWheel = new TimerWheel(this.second, (connection) => connection.onDeadline());
     this.absenceWheel = new TimerWheel(this.second, (absence) => this.onAbsenceDeadline(absence));
-    this.window = options.maxInflightMessages === 0 ? 65_535 : options.maxInflightMessages;
-    this.maxPacketSizeV5 = options.maxPacketSize ?? DEFAULT_MAX_PACKET_SIZE;
-    this.maxPacketSizeV3 = options.maxPacketSize ?? LARGEST_PACKET;
+    this.deriveLimits();
+  }
+
+  /** Computes what follows from `options`, which have changed. */
+  deriveLimits(): void {
+    const { maxInflightMessages, maxInflightBytes, maxPacketSize } = this.options;
+    this.window = maxInflightMessages === 0 ? 65_535 : maxInflightMessages;
+    this.windowBytes = maxInflightBytes === 0 ? Infinity : maxInflightBytes;
+    this.maxPacketSizeV5 = maxPacketSize ?? DEFAULT_MAX_PACKET_SIZE;
+    this.maxPacketSizeV3 = maxPacketSize ?? LARGEST_PACKET;
     this.advertisedMaxPacketSize = this.maxPacketSizeV5 >= LARGEST_PACKET ? 0 : this.maxPacketSizeV5;
   }
 
@@ -105,7 +134,12 @@ export class Broker implements FlowObserver {
 
   /** Whether lines on clients that come and go are written: `connection_messages`. */
   get logsConnections(): boolean {
-    return this.options.connectionMessages && this.log.level >= LogLevel.notice;
+    return this.options.connectionMessages && (this.log.types & LogType.notice) !== 0;
+  }
+
+  /** The access rules of those who come by a listener. */
+  accessOf(listener: ListenerInfo): LoginControl {
+    return listener.access ?? this.access;
   }
 
   /** Takes new access rules; they hold at once, for clients that are connected and for what is queued. */
@@ -114,16 +148,32 @@ export class Broker implements FlowObserver {
     for (const session of this.sessions.values()) this.applyAccess(session);
   }
 
-  /** Gives a session the rules of its client, and looks at its subscriptions by them. */
-  applyAccess(session: Session): void {
-    const rules = this.access.topics?.forClient?.(session) ?? null;
+  /**
+   * Gives a session the rules of its client, those of the listener it came by last, and looks at its subscriptions and
+   * messages by them.
+   *
+   * @param isResuming its client is connected anew: perhaps another one than what was sent was for
+   */
+  applyAccess(session: Session, isResuming = false): void {
+    const link = session.link as ClientConnection | null;
+    const owner = (session.access as ClientTopics | null)?.owner;
+    const topics = link !== null ? this.accessOf(link.listener).topics : (owner ?? this.access.topics);
+    const rules = topics?.forClient?.(session) ?? null;
     if (rules === null && session.access === null) return;
     session.access = rules;
-    if (rules !== null && rules.warning !== null && this.log.level >= LogLevel.warning) {
-      this.log.log(LogLevel.warning, rules.warning);
+    if (rules !== null && rules.warning !== null && (this.log.types & LogType.warning) !== 0) {
+      this.log.log(LogType.warning, rules.warning);
     }
     for (const one of session.subscriptions()) one.needsCheck = needsCheck(session, one.entry.topicFilter);
-    if (rules !== null) session.outgoing?.removeQueued(({ message }) => !rules.canReceive(message.topic.name));
+    const { outgoing } = session;
+    if (rules === null || outgoing === null) return;
+    const isDenied = (delivery: Delivery) => {
+      if (rules.canReceive(delivery.message.topic.name)) return false;
+      this.onDropped(delivery, DropReason.denied);
+      return true;
+    };
+    if (isResuming) outgoing.removeSent(isDenied, this);
+    outgoing.removeQueued(isDenied, this);
   }
 
   /** Called about once a second: keep alive, timeouts, delayed wills, session expiry. */
@@ -134,6 +184,7 @@ export class Broker implements FlowObserver {
     this.isCatchingUp = !this.isCatchingUp && this.second - before >= STALL_SECONDS;
     if (!this.isCatchingUp) this.connectionWheel.advance(this.second);
     this.absenceWheel.advance(this.second);
+    this.retainedSweeper.tick(this.second);
   }
 
   /**
@@ -146,19 +197,13 @@ export class Broker implements FlowObserver {
     const isOutOfFiles = this.connectionCount >= this.mostOpenSockets;
     if (
       this.isStopping ||
-      (listener.maxConnections >= 0 && listener.connections >= listener.maxConnections) ||
-      (globalMaxConnections >= 0 && this.connectionCount >= globalMaxConnections) ||
+      (listener.maxConnections > 0 && listener.connections >= listener.maxConnections) ||
+      (globalMaxConnections > 0 && this.connectionCount >= globalMaxConnections) ||
       isOutOfFiles
     ) {
       this.counters.connectionsRefused++;
       this.counters.close(isOutOfFiles ? 'open files' : 'max connections');
-      if (this.log.level >= LogLevel.notice) {
-        const from = `${plainAddress(socket.remoteAddress)}:${socket.remotePort ?? 0}`;
-        this.log.log(
-          LogLevel.notice,
-          `Client connection from ${from} denied: ${isOutOfFiles ? 'limit of open files reached' : 'max_connections exceeded'}.`,
-        );
-      }
+      if (!this.isStopping) logRefused(this, listener, socket, isOutOfFiles);
       return null;
     }
     const connection = new ClientConnection(this, listener, socket);
@@ -197,7 +242,7 @@ export class Broker implements FlowObserver {
   reportFault(label: string, error: unknown): void {
     this.counters.internalErrors++;
     const where = error instanceof Error ? (error.stack ?? String(error)) : String(error);
-    this.log.log(LogLevel.error, `Internal error on ${label}: ${where.replace(/\s*\n\s*/g, ' | ')}`);
+    this.log.log(LogType.error, `Internal error on ${label}: ${where.replace(/\s*\n\s*/g, ' | ')}`);
   }
 
   /** Lets a connection that was paused go on, in a turn of its own: not in the middle of another one's packets. */
@@ -227,14 +272,29 @@ export class Broker implements FlowObserver {
   }
 
   private retain(message: Message): void {
+    if (this.durability !== null) this.durability.onRetained(message);
+    this.takeUpRetained(message);
+  }
+
+  /** Retains what the store has already. */
+  takeUpRetained(message: Message): void {
     const old = this.retained.set(message.topic.name, message);
-    this.retainedBytes += message.size - (old === null ? 0 : old.size);
+    this.stored.hold(message);
+    this.retainedSweeper.onRetained(message);
+    if (old !== null) this.onForgotten(old);
   }
 
   /** Forgets what is retained for a topic. */
   unretain(topicName: string): void {
     const old = this.retained.delete(topicName);
-    if (old !== null) this.retainedBytes -= old.size;
+    if (old === null) return;
+    this.onForgotten(old);
+    if (this.durability !== null) this.durability.onUnretained(topicName);
+  }
+
+  private onForgotten(message: Message): void {
+    this.stored.release(message);
+    this.retainedSweeper.onForgotten(message);
   }
 
   /** Publishes a message of the broker's own, or one that was kept. */
@@ -262,9 +322,7 @@ export class Broker implements FlowObserver {
     let session = this.findSession(clientId);
     if (session !== null && session.link !== null) {
       this.counters.sessionsTakenOver++;
-      if (this.logsConnections) {
-        this.log.log(LogLevel.notice, `Client ${printable(clientId)} already connected, closing old connection.`);
-      }
+      logTakeover(this, clientId);
       (session.link as ClientConnection).fail(ReasonCode.sessionTakenOver, 'session taken over');
       session = this.sessions.get(clientId) ?? null;
     }
@@ -298,17 +356,6 @@ export class Broker implements FlowObserver {
     return null;
   }
 
-  /** After CONNACK and redelivery: shared messages that waited with nobody connected come here. */
-  afterAttach(session: Session): void {
-    for (const subscription of session.subscriptions()) {
-      const { group } = subscription;
-      if (group === null) continue;
-      for (const other of group.members) {
-        if (other.subscriber.link === null) this.moveShared(other.subscriber);
-      }
-    }
-  }
-
   /** The connection of a session ended: its will and its expiry take their course. */
   detach(connection: ClientConnection): void {
     const { session } = connection;
@@ -322,12 +369,17 @@ export class Broker implements FlowObserver {
     }
     const expiresAt = session.expiryInterval === NEVER_EXPIRES ? -1 : this.secondAfter(session.expiryInterval);
     const willAt = will !== null && will.delayInterval > 0 ? this.secondAfter(will.delayInterval) : -1;
-    if (expiresAt >= 0 || willAt >= 0) {
-      session.absence = new Absence(session, expiresAt, willAt);
-      this.absenceWheel.schedule(session.absence, session.absence.dueSecond);
-    }
-    if (will !== null && willAt < 0) this.publishWill(session);
-    this.moveShared(session);
+    this.scheduleAbsence(session, expiresAt, willAt);
+    if (will !== null && willAt < 0) publishWill(this, session);
+    this.sharedMessages.moveFrom(session);
+    this.durability?.onDetached(session);
+  }
+
+  /** Sets the deadlines of a session whose client is away: monotonic seconds, -1 for none. */
+  scheduleAbsence(session: Session, expiresAt: number, willAt: number): void {
+    if (expiresAt < 0 && willAt < 0) return;
+    session.absence = new Absence(session, expiresAt, willAt);
+    this.absenceWheel.schedule(session.absence, session.absence.dueSecond);
   }
 
   private endAbsence(session: Session): void {
@@ -340,41 +392,13 @@ export class Broker implements FlowObserver {
     if (session.absence !== absence) return;
     if (absence.willAtSecond >= 0 && absence.willAtSecond <= this.second) {
       absence.willAtSecond = -1;
-      this.publishWill(session);
+      publishWill(this, session);
+      this.durability?.onWillPublished(session);
     }
     if (absence.expiresAtSecond >= 0 && absence.expiresAtSecond <= this.second) {
       this.counters.sessionsExpired++;
       this.endSession(session);
     } else if (absence.dueSecond >= 0) this.absenceWheel.schedule(absence, absence.dueSecond);
-  }
-
-  /** v5 [MQTT-3.1.2-8]: at the latest when the session ends. It goes where its client may publish at that time. */
-  private publishWill(session: Session): void {
-    const { will } = session;
-    session.will = null;
-    if (will === null) return;
-    const { message } = will;
-    if (!this.mayPublishWill(session, message)) {
-      this.counters.willsDenied++;
-      if (this.log.level >= LogLevel.notice) {
-        const what = `'${printable(message.topic.name)}', ... (${message.payload.length} bytes)`;
-        this.log.log(LogLevel.notice, `Denied will of ${printable(session.clientId)} (${what})`);
-      }
-      return;
-    }
-    this.counters.willsPublished++;
-    this.publish(willMessage(will, this.wallMs()));
-  }
-
-  /** A check that fails is a no: the end of a session does not stop half-way. */
-  private mayPublishWill(session: Session, message: Message): boolean {
-    const { clientId, username } = session;
-    try {
-      return canPublishTo(this, { clientId, username, address: '' }, session, message.topic);
-    } catch (error) {
-      this.reportFault(printable(clientId), error);
-      return false;
-    }
   }
 
   /** Removes a session and all it holds; what it shared with others goes to them. */
@@ -383,42 +407,53 @@ export class Broker implements FlowObserver {
     if (this.sessions.get(session.clientId) === session) this.sessions.delete(session.clientId);
     for (const subscription of session.subscriptions()) this.tree.unsubscribe(subscription);
     session.clearSubscriptions();
-    this.publishWill(session);
-    this.moveShared(session, true);
+    publishWill(this, session);
+    this.sharedMessages.moveFrom(session, true);
     session.outgoing?.discard(this);
     session.outgoing = null;
+    session.incoming?.clear();
     session.incoming = null;
+    this.durability?.onEnded(session);
   }
 
-  /**
-   * Gives unfinished messages of share groups to other members (v5 section 4.8.2): those that are connected, and at the
-   * end of the session those that are away too.
-   */
-  private moveShared(session: Session, isEnd = false): void {
-    const { outgoing } = session;
-    if (outgoing === null || outgoing.isEmpty) return;
-    const wallMs = this.wallMs();
-    const taken = outgoing.takeShared((delivery) => {
-      if (delivery.message.isExpired(wallMs)) return false;
-      const member = chooseMember(delivery.shared!.group!, session, delivery.message.topic.name);
-      if (member === null) return false;
-      return member.subscriber.link !== null || (isEnd && member.qos > 0 && delivery.message.qos > 0);
-    });
-    for (const delivery of taken) {
-      const member = chooseMember(delivery.shared!.group!, session, delivery.message.topic.name)!;
-      const qos = delivery.message.qos < member.qos ? delivery.message.qos : member.qos;
-      this.counters.sharedRedelivered++;
-      const moved = new Delivery(delivery.message, qos, delivery.retain, member.identifier, member);
-      member.subscriber.deliver(moved, this.options, this);
+  onDelivery(delivery: Delivery, session: Session): void {
+    this.durability!.track(delivery, session);
+  }
+
+  onOldestDropped(durable: DurableState): void {
+    this.counters.drop(DropReason.queueFull);
+    this.durability!.dropOldest(durable);
+  }
+
+  onFinished(delivery: Delivery): void {
+    this.durability!.onFinished(delivery);
+  }
+
+  onReleased(delivery: Delivery, link: SessionLink): void {
+    this.durability!.onReleased(delivery, link);
+  }
+
+  onRenumbered(delivery: Delivery): void {
+    this.durability!.onRenumbered(delivery);
+  }
+
+  onDropping(session: Session): void {
+    if ((this.log.types & LogType.notice) !== 0) {
+      this.log.log(LogType.notice, `Outgoing messages are being dropped for client ${printable(session.clientId)}.`);
     }
+    const link = session.link as ClientConnection | null;
+    if (link === null || this.options.queueFull !== 'disconnect') return;
+    // In a turn of its own: others get the message at hand yet.
+    setImmediate(() => link.fail(ReasonCode.quotaExceeded, 'queue full'));
   }
 
   onDropped(delivery: Delivery, reason: DropReason): void {
     this.counters.drop(reason);
-    if (this.log.level >= LogLevel.debug) {
+    if (delivery.storage !== null) this.onFinished(delivery);
+    if ((this.log.types & LogType.debug) !== 0) {
       const { message } = delivery;
       this.log.log(
-        LogLevel.debug,
+        LogType.debug,
         `Dropped message '${printable(message.topic.name)}' (${message.payload.length} bytes): ${reason}.`,
       );
     }
@@ -446,19 +481,4 @@ export class Broker implements FlowObserver {
 /** Whether the access rules let the session receive less than all that the filter matches. */
 export function needsCheck(session: Session, topicFilter: string): boolean {
   return session.access !== null && session.access.coverage(topicFilter) !== Coverage.all;
-}
-
-/** The will as a message of now: its expiry runs from here. */
-function willMessage(will: Will, wallMs: number): Message {
-  const { message, messageExpiryInterval } = will;
-  if (messageExpiryInterval === null) return message;
-  return new Message(
-    message.topic,
-    message.payload,
-    message.properties,
-    message.qos,
-    message.retain,
-    wallMs + messageExpiryInterval * 1_000,
-    message.publisherId,
-  );
 }

@@ -1,22 +1,25 @@
 // Hot path: frames to one client. Benchmark: bench/broker (all flows).
 import { ackFirstByte, type AckType, encodeAck, writeShortAck } from '../protocol/ack.ts';
-import { ByteWriter } from '../protocol/byte-writer.ts';
+import { ByteWriter, varintLength } from '../protocol/byte-writer.ts';
 import { type Packet, writePacket } from '../protocol/packet.ts';
 import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
 import type { Properties } from '../protocol/properties.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
+import { decodeUtf8 } from '../protocol/utf8.ts';
+import type { Topic } from '../routing/topic-cache.ts';
 import type { Delivery } from '../session/delivery.ts';
 import type { SessionLink } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
-import { Backlog } from '../transport/backlog.ts';
-import { ByteConnection, type ByteSocket } from '../transport/byte-connection.ts';
+import type { ByteSocket } from '../transport/byte-connection.ts';
 import type { OutputLoop } from '../transport/output-loop.ts';
 import type { Broker } from './broker.ts';
-import type { Congestion } from './congestion.ts';
-import { ConnectionExtras, NO_MAXIMUM } from './connection-extras.ts';
+import { NO_MAXIMUM, type PromisedLimits } from './connection-extras.ts';
 import { type IncomingMessage, remainingSeconds } from './incoming.ts';
 import type { ListenerInfo } from './listener-info.ts';
-import { printable } from './log.ts';
+import { UnsettledAcks } from './durable/settlement.ts';
+import { LogType, printable } from './log.ts';
+import { tracePublishSent, traceSent, traceSentAck, tracesPackets } from './packet-trace.ts';
+import { PausableConnection } from './pausable-connection.ts';
 import { TopicAliases } from './topic-aliases.ts';
 
 /** How many times its limit a client's backlog may be while its producers wait for it. */
@@ -28,20 +31,20 @@ const NO_TOPIC = new Uint8Array(0);
  * The sending half of a client's connection: packets out, the limits the client set, and back pressure. What it receives
  * is `ClientConnection`'s; both are one object, since an idle connection should cost one.
  */
-export abstract class ClientLink extends ByteConnection implements SessionLink {
+export abstract class ClientLink extends PausableConnection implements SessionLink {
   readonly broker: Broker;
   readonly listener: ListenerInfo;
   session: Session | null = null;
-  /** What most connections do not have; null until one does. */
-  protected extras: ConnectionExtras | null = null;
 
   constructor(broker: Broker, listener: ListenerInfo, socket: ByteSocket) {
     super(socket);
     this.broker = broker;
     this.listener = listener;
+    // What is sent to others is not what these clients see.
+    if (listener.mountPoint !== null) this.own.largestSharedFrame = 0;
     if (broker.logsConnections) {
       // A closed socket has no address any more, and the line of its end names it.
-      this.setAddress(plainAddress(socket.remoteAddress), socket.remotePort ?? 0);
+      this.setAddress(addressOf(socket, listener), socket.remotePort ?? 0);
     }
   }
 
@@ -49,31 +52,38 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
     return this.broker.output;
   }
 
-  private get own(): ConnectionExtras {
-    this.extras ??= new ConnectionExtras(this.broker.window);
-    return this.extras;
-  }
-
   /** Largest packet the client takes, in bytes (v5 section 3.1.2.11.4). */
   get clientMaximumPacketSize(): number {
     return this.extras === null ? NO_MAXIMUM : this.extras.maximumPacketSize;
   }
 
+  /** The same for frames that are made for all; 0 where this client needs its own. */
+  get largestSharedFrame(): number {
+    return this.extras === null ? NO_MAXIMUM : this.extras.largestSharedFrame;
+  }
+
   get window(): number {
-    return this.extras === null ? this.broker.window : this.extras.window;
+    const { extras } = this;
+    const { window } = this.broker;
+    return extras === null || extras.receiveMaximum >= window ? window : extras.receiveMaximum;
+  }
+
+  /** What CONNACK told the client, where the configuration has changed since. */
+  get promised(): PromisedLimits | null {
+    return this.extras === null ? null : this.extras.promised;
+  }
+
+  set promised(promised: PromisedLimits | null) {
+    if (promised !== null || this.extras !== null) this.own.promised = promised;
+  }
+
+  get windowBytes(): number {
+    return this.broker.windowBytes;
   }
 
   /** Aliases the client lets us make. */
   get aliasMaximum(): number {
     return this.extras === null ? 0 : this.extras.aliasMaximum;
-  }
-
-  get congestion(): Congestion | null {
-    return this.extras === null ? null : this.extras.congestion;
-  }
-
-  set congestion(congestion: Congestion | null) {
-    if (congestion !== null || this.extras !== null) this.own.congestion = congestion;
   }
 
   /** Reason Strings and User Properties may be sent anywhere (v5 section 3.1.2.11.7). */
@@ -90,10 +100,34 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
     if (username !== null || this.extras !== null) this.own.transportUsername = username;
   }
 
-  /** Congested receivers that hold back this connection's reads. */
-  get pausedBy(): number {
-    const { extras } = this;
-    return extras === null ? 0 : extras.pausedBy - (extras.unreadAnswers < 0 ? 1 : 0);
+  /** `TLSv1.3 cipher NAME`, until the log has told of it; null: no TLS, or nobody reads it. */
+  get negotiated(): string | null {
+    return this.extras === null ? null : this.extras.negotiated;
+  }
+
+  set negotiated(negotiated: string | null) {
+    if (negotiated !== null || this.extras !== null) this.own.negotiated = negotiated;
+  }
+
+  /** The client sent something within the last second or two. */
+  abstract get wasHeardLately(): boolean;
+
+  protected get mostDeferredBytes(): number {
+    return this.broker.options.maxOutgoingBytes;
+  }
+
+  protected resumeLater(): void {
+    this.broker.scheduleResume(this);
+  }
+
+  /** Acknowledgements that wait for the store; null while there were none. */
+  get unsettled(): UnsettledAcks | null {
+    return this.extras === null ? null : this.extras.unsettled;
+  }
+
+  waitingAcks(): UnsettledAcks {
+    this.own.unsettled ??= new UnsettledAcks();
+    return this.own.unsettled;
   }
 
   /** A bridge of Mosquitto, as its Protocol Level says: what it subscribes to keeps RETAIN and does not come back. */
@@ -115,11 +149,15 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
   setClientLimits(properties: Properties): void {
     const { broker } = this;
     if (properties.requestProblemInformation === 0) this.own.wantsProblemInformation = false;
-    if (properties.maximumPacketSize !== undefined) this.own.maximumPacketSize = properties.maximumPacketSize;
+    const { maximumPacketSize } = properties;
+    if (maximumPacketSize !== undefined) {
+      this.own.maximumPacketSize = maximumPacketSize;
+      this.own.largestSharedFrame = Math.min(maximumPacketSize, this.own.largestSharedFrame);
+    }
     const aliases = Math.min(properties.topicAliasMaximum ?? 0, broker.options.maxTopicAliasBroker);
     if (aliases > 0) this.own.aliasMaximum = aliases;
     const { receiveMaximum } = properties;
-    if (receiveMaximum !== undefined && receiveMaximum < broker.window) this.own.window = receiveMaximum;
+    if (receiveMaximum !== undefined && receiveMaximum < 65_535) this.own.receiveMaximum = receiveMaximum;
   }
 
   protected setAddress(address: string, port: number): void {
@@ -137,7 +175,7 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
 
   /** The client's address, from the PROXY header where there was one. */
   get address(): string {
-    return this.extras?.address ?? plainAddress(this.socket?.remoteAddress);
+    return this.extras?.address ?? addressOf(this.socket, this.listener);
   }
 
   get port(): number {
@@ -165,6 +203,7 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
   sendAck(type: AckType, packetId: number, reasonCode: number, properties: Properties | null): void {
     if (this.protocolVersion !== ProtocolVersion.v5 || (reasonCode === 0 && properties === null)) {
       if (this.clientMaximumPacketSize < 4) return;
+      if (tracesPackets(this)) traceSentAck(this, type, packetId, reasonCode);
       const { output } = this.broker;
       output.reserve(4);
       const start = output.offset;
@@ -181,6 +220,7 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
       else if (reasonCode < 0x80) this.sendAck(type, packetId, 0, null);
       return;
     }
+    if (tracesPackets(this)) traceSentAck(this, type, packetId, reasonCode);
     this.countAnswer(writer.offset - writer.packetStart);
     this.queue(writer.bytes, writer.packetStart, writer.offset);
   }
@@ -196,6 +236,7 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
     output.arena[start] = PacketType.pingresp << 4;
     output.arena[start + 1] = 0;
     output.offset = start + 2;
+    if (tracesPackets(this)) traceSent(this, 'PINGRESP');
     this.countAnswer(2);
     this.queue(output.arena, start, start + 2);
   }
@@ -222,6 +263,18 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
   }
 
   sendPublish(delivery: Delivery, dup: boolean): boolean {
+    const { qos, retain, packetId, message } = delivery;
+    if (!this.sendWithAlias(delivery, dup)) {
+      this.tellTooLarge(message.topic);
+      return false;
+    }
+    if (tracesPackets(this)) {
+      tracePublishSent(this, dup, qos, retain, packetId, this.visibleName(message.topic), message.payload.length);
+    }
+    return true;
+  }
+
+  private sendWithAlias(delivery: Delivery, dup: boolean): boolean {
     if (this.aliasMaximum === 0) return this.sendDelivery(delivery, dup, 0);
     const { name } = delivery.message.topic;
     const alias = this.aliases.outgoing(name, this.aliasMaximum);
@@ -234,11 +287,13 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
   private sendDelivery(delivery: Delivery, dup: boolean, alias: number): boolean {
     const { message } = delivery;
     const { broker } = this;
+    const topic = this.visibleTopic(message.topic);
+    if (topic === null) return false;
     return this.encodeAndQueue(
       delivery.qos,
       delivery.retain,
       dup,
-      alias < 0 ? NO_TOPIC : message.topic.bytes,
+      alias < 0 ? NO_TOPIC : topic,
       delivery.packetId,
       message.properties,
       0,
@@ -254,6 +309,35 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
 
   /** Sends the message at hand at QoS 0 with what is this connection's own: identifier, alias. */
   sendOwnQoS0(incoming: IncomingMessage, retain: boolean, identifier: number): boolean {
+    const topic = incoming.topic!;
+    if (!this.sendQoS0WithAlias(incoming, retain, identifier)) {
+      this.tellTooLarge(topic);
+      return false;
+    }
+    if (tracesPackets(this)) {
+      const bytes = incoming.payloadEnd - incoming.payloadStart;
+      tracePublishSent(this, false, 0, retain, 0, this.visibleName(topic), bytes);
+    }
+    return true;
+  }
+
+  /** A PUBLISH is not sent for its length. */
+  private tellTooLarge(topic: Topic<Session>): void {
+    const { log, frame } = this.broker;
+    if ((log.types & LogType.notice) === 0 || this.visibleTopic(topic) === null) return;
+    const client = printable(this.clientId);
+    const line = `Dropping too large outgoing PUBLISH for ${client} (${remainingLength(frame.length)} bytes)`;
+    log.log(LogType.notice, line, { client, topic: printable(topic.name) });
+  }
+
+  /** For the log. */
+  private visibleName(topic: Topic<Session>): string {
+    if (this.listener.mountPoint === null) return topic.name;
+    const bytes = this.visibleTopic(topic) ?? NO_TOPIC;
+    return decodeUtf8(bytes, 0, bytes.length);
+  }
+
+  private sendQoS0WithAlias(incoming: IncomingMessage, retain: boolean, identifier: number): boolean {
     if (this.aliasMaximum === 0) return this.sendQoS0(incoming, retain, identifier, 0);
     const { name } = incoming.topic!;
     const alias = this.aliases.outgoing(name, this.aliasMaximum);
@@ -264,12 +348,13 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
   }
 
   private sendQoS0(incoming: IncomingMessage, retain: boolean, identifier: number, alias: number): boolean {
-    const topic = incoming.topic!;
+    const topic = this.visibleTopic(incoming.topic!);
+    if (topic === null) return false;
     return this.encodeAndQueue(
       0,
       retain,
       false,
-      alias < 0 ? NO_TOPIC : topic.bytes,
+      alias < 0 ? NO_TOPIC : topic,
       0,
       incoming.properties,
       incoming.propertiesStart,
@@ -327,6 +412,12 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
     return true;
   }
 
+  /** A topic as this client sees it; null where it must not. */
+  private visibleTopic(topic: Topic<Session>): Uint8Array | null {
+    const { mountPoint } = this.listener;
+    return mountPoint === null ? topic.bytes : mountPoint.visible(topic);
+  }
+
   /**
    * A packet with an alias was larger than the client takes: forgets the alias if that packet was to set it. True where
    * the packet may fit without.
@@ -366,53 +457,24 @@ export abstract class ClientLink extends ByteConnection implements SessionLink {
    */
   isOverflowing(isAwaited: boolean): boolean {
     if (this.backlog === null) return false;
-    const { maxOutgoingBytes } = this.broker.options;
+    const { options, memory } = this.broker;
+    if (memory.isFull) return true;
+    const { maxOutgoingBytes } = options;
     return this.backlog.bytes > (isAwaited ? MOST_OVERSHOOT * maxOutgoingBytes : maxOutgoingBytes);
   }
+}
 
-  /** Takes no more packets, not even those of the chunk at hand, until as many `resumeReading` follow. */
-  pauseReading(): void {
-    if (this.own.pausedBy++ > 0) return;
-    this.isPaused = true;
-    this.socket?.pause();
-  }
+/** Of a packet of that length in all. */
+function remainingLength(length: number): number {
+  let bytes = 1;
+  while (varintLength(length - 1 - bytes) > bytes) bytes++;
+  return length - 1 - bytes;
+}
 
-  resumeReading(): void {
-    const { own } = this;
-    if (own.pausedBy === 0 || --own.pausedBy > 0) return;
-    this.broker.scheduleResume(this);
-  }
-
-  protected override holdBytes(chunk: Uint8Array, start: number, end: number): void {
-    const { own } = this;
-    own.held ??= new Backlog();
-    own.held.append(chunk, start, end);
-  }
-
-  /** Reading goes on: silence until now was ours. */
-  protected abstract onContinue(): void;
-
-  protected dropHeld(): void {
-    if (this.extras !== null) this.extras.held = null;
-  }
-
-  /** Goes on after a pause: first with what was held, then with the socket. */
-  continueReading(): void {
-    const { own } = this;
-    if (own.pausedBy > 0 || !this.isPaused || !this.isOpen) return;
-    this.isPaused = false;
-    this.onContinue();
-    const { held } = own;
-    own.held = null;
-    while (held !== null && held.bytes > 0) {
-      const { block, blockStart, blockEnd } = held;
-      held.consume(blockEnd - blockStart);
-      this.push(block, blockStart, blockEnd);
-      // Many may go on in one turn: what they bring about is written in between, as it is for what is read.
-      this.loop.countInput(blockEnd - blockStart);
-    }
-    if (!this.isPaused) this.socket?.resume();
-  }
+/** As Mosquitto names it: of a unix socket it is the path. */
+export function addressOf(socket: ByteSocket | null, listener: ListenerInfo): string {
+  const address = socket?.remoteAddress;
+  return address === undefined && listener.port === 0 ? listener.name : plainAddress(address);
 }
 
 /** IPv4 addresses reach a socket of both families as ::ffff:a.b.c.d; a unix socket has none. */

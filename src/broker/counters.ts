@@ -4,6 +4,8 @@ import { DropReason } from '../session/outgoing-flow.ts';
 export class Counters {
   bytesReceived = 0;
   bytesSent = 0;
+  /** Bytes that wait for sockets to take them. */
+  unsentBytes = 0;
   packetsReceived = 0;
   /** Packets sent that are no PUBLISH. */
   controlSent = 0;
@@ -26,6 +28,13 @@ export class Counters {
   keepAliveTimeouts = 0;
   producersPaused = 0;
   sharedRedelivered = 0;
+  /** Attempts at the store that failed. */
+  storeFailures = 0;
+  /** 1 while the store takes nothing. */
+  storeFailing = 0;
+  /** Batches that were committed, and the changes in them. */
+  storeBatches = 0;
+  storeChanges = 0;
   readonly dropped = new Map<DropReason, number>(Object.values(DropReason).map((reason) => [reason, 0]));
   /** Connections the broker ended, by reason code name. */
   readonly closed = new Map<string, number>();

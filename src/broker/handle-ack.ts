@@ -7,6 +7,7 @@ import type { Broker } from './broker.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { ACK_PROGRESS } from './congestion.ts';
 import { handlePubrel } from './handle-publish.ts';
+import { traceReceivedAck, tracesPackets } from './packet-trace.ts';
 
 /** PUBACK, PUBREC, PUBREL and PUBCOMP from a client: v5 sections 3.4 to 3.7. */
 export function handleAck(
@@ -27,10 +28,13 @@ export function handleAck(
     packetId = packet.packetId;
     reasonCode = packet.reasonCode;
   }
+  if (tracesPackets(connection)) traceReceivedAck(connection, type, packetId, reasonCode);
   const { congestion } = connection;
   if (congestion !== null) congestion.progress += ACK_PROGRESS;
   if (type === PacketType.pubrel) return handlePubrel(broker, connection, packetId);
   handleOwnAck(broker, connection, type, packetId, reasonCode);
+  const { durable } = connection.session!;
+  if (durable !== null && durable.length > 0) broker.durability!.readMore(connection.session!);
   if (congestion !== null) broker.congestionControl.onProgress(connection);
 }
 

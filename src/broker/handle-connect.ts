@@ -1,3 +1,4 @@
+import { chooseClientId, type ChosenClientId } from '../auth/client-id-rules.ts';
 import {
   type ConnectPacket,
   decodeConnect,
@@ -18,7 +19,13 @@ import { NEVER_EXPIRES, type Will } from '../session/session.ts';
 import type { BrokerOptions } from '../config/broker-options.ts';
 import type { Broker } from './broker.ts';
 import { type ClientConnection, ConnectionState } from './client-connection.ts';
-import { LogLevel, printable } from './log.ts';
+import { logConnected, logNegotiated, logTlsByMistake } from './connection-log.ts';
+import { printable } from './log.ts';
+import { traceConnack, tracesPackets, traceWill } from './packet-trace.ts';
+import { refuseNewSession } from './session-limits.ts';
+
+/** First byte of what TLS clients send, which looks like a CONNECT with reserved flags. */
+const TLS_HANDSHAKE = 0x16;
 
 /** CONNECT: v5 section 3.1, v3.1.1 section 3.1, MQTT 3.1 section 3.1. */
 export function handleConnect(
@@ -29,8 +36,13 @@ export function handleConnect(
   start: number,
   end: number,
 ): void {
+  if (firstByte === TLS_HANDSHAKE) logTlsByMistake(connection);
   const version = peekConnectVersion(bytes, start, end);
   if (version !== null) connection.protocolVersion = version;
+  const { acceptedVersions } = connection.listener;
+  if (acceptedVersions !== null && version !== null && !acceptedVersions.has(version)) {
+    return refuse(connection, '', ReasonCode.unsupportedProtocolVersion, 'protocol version is not accepted here');
+  }
   let packet: ConnectPacket;
   try {
     checkFirstByte(firstByte, version ?? 0);
@@ -47,32 +59,54 @@ export function handleConnect(
     throw error;
   }
   if (packet.properties !== null) connection.setClientLimits(packet.properties);
-  const refusal = checkConnect(broker, connection, packet);
+  const username = connection.transportUsername ?? packet.username;
+  const { protocolVersion, cleanStart } = packet;
+  const chosen = chooseClientId(connection.listener.clientIds, {
+    protocolVersion,
+    clientId: packet.clientId,
+    cleanStart,
+    username,
+  });
+  const refusal: Refusal | null =
+    chosen.reasonCode === ReasonCode.success ? checkConnect(broker, connection, packet) : chosen;
   if (refusal !== null) {
     if (refusal.isUnanswered === true) leaveUnanswered(connection);
     return refuse(connection, packet.clientId, refusal.reasonCode, refusal.cause);
   }
   const willProperties = packet.will?.properties ? forwardedWillProperties(bytes, start, end) : NO_PROPERTIES;
-  logIn(broker, connection, packet, willProperties);
+  logIn(broker, connection, { packet, willProperties, username, ...chosen });
+}
+
+/** A CONNECT that nothing speaks against but its password. */
+interface Applicant extends Pick<ChosenClientId, 'clientId' | 'isAssigned'> {
+  readonly packet: ConnectPacket;
+  /** The Will Properties that are those of the message. */
+  readonly willProperties: Uint8Array;
+  /** Proved by the transport, or as in the packet. */
+  readonly username: string | null;
 }
 
 /** Asks the access control; where the answer takes a while, the connection's further packets wait. */
-function logIn(broker: Broker, connection: ClientConnection, packet: ConnectPacket, willProperties: Uint8Array): void {
+function logIn(broker: Broker, connection: ClientConnection, applicant: Applicant): void {
   // A name that the transport proved needs no password.
-  if (connection.transportUsername !== null) return admit(broker, connection, packet, willProperties);
+  if (connection.transportUsername !== null) return admit(broker, connection, applicant);
+  const { packet, clientId, username } = applicant;
+  if (connection.listener.needsTransportUsername) {
+    return refuse(connection, packet.clientId, ReasonCode.badUserNameOrPassword, 'not authorised');
+  }
   const identity = {
-    clientId: packet.clientId,
-    username: packet.username,
+    clientId,
+    username,
     // Asking a socket for its address leaves the text in memory as long as the socket lives.
     get address() {
       return connection.address;
     },
   };
   const finish = (answer: ReasonCode) => {
-    if (answer === ReasonCode.success) admit(broker, connection, packet, willProperties);
+    if (answer === ReasonCode.success) admit(broker, connection, applicant);
     else refuse(connection, packet.clientId, answer, notAuthorisedText(answer));
   };
-  const answer = broker.access.authenticate(identity, packet.password, () => connection.isOpen);
+  const answer = broker.accessOf(connection.listener).authenticate(identity, packet.password, () => connection.isOpen);
   if (typeof answer === 'number') return finish(answer);
   connection.pauseReading();
   void answer.then((later) => {
@@ -110,12 +144,6 @@ interface Refusal {
 function checkConnect(broker: Broker, connection: ClientConnection, packet: ConnectPacket): Refusal | null {
   const { options } = broker;
   const isV5 = packet.protocolVersion === ProtocolVersion.v5;
-  if (packet.clientId === '') {
-    const mayBeEmpty = isV5 || (packet.protocolVersion === ProtocolVersion.v311 && packet.cleanStart);
-    if (!mayBeEmpty || !options.allowZeroLengthClientid) {
-      return { reasonCode: ReasonCode.clientIdentifierNotValid, cause: 'empty client identifier' };
-    }
-  }
   if (packet.properties?.authenticationMethod !== undefined) {
     return {
       reasonCode: ReasonCode.badAuthenticationMethod,
@@ -130,7 +158,11 @@ function checkConnect(broker: Broker, connection: ClientConnection, packet: Conn
     if (will.retain && !options.retainAvailable) {
       return { reasonCode: ReasonCode.retainNotSupported, cause: 'retained will, but retain is not available' };
     }
-    if (will.topicName.startsWith('$CONTROL/')) {
+    const { mountPoint } = connection.listener;
+    if (mountPoint !== null && mountPoint.topicName(will.topicName) === null) {
+      return { reasonCode: ReasonCode.topicNameInvalid, cause: 'will topic is too long with the mount point' };
+    }
+    if (mountPoint === null && will.topicName.startsWith('$CONTROL/')) {
       return { reasonCode: ReasonCode.notAuthorized, cause: 'will on a $CONTROL topic', isUnanswered: true };
     }
     if (options.messageSizeLimit > 0 && will.payload.length > options.messageSizeLimit) {
@@ -163,18 +195,33 @@ function refuse(connection: ClientConnection, clientId: string, reasonCode: Reas
   if (protocolVersion !== ProtocolVersion.v5 && protocolVersion !== 0) {
     const returnCode = toConnectReturnCode(reasonCode);
     if (returnCode !== null) {
+      if (tracesPackets(connection)) traceConnack(connection, clientId, false, returnCode);
       connection.send({ type: PacketType.connack, sessionPresent: false, reasonCode: returnCode, properties: null });
     }
   }
   connection.fail(reasonCode, cause, null, clientId);
 }
 
-function admit(broker: Broker, connection: ClientConnection, packet: ConnectPacket, willProperties: Uint8Array): void {
+function admit(broker: Broker, connection: ClientConnection, applicant: Applicant): void {
+  const arriving = broker.loader?.fetch(applicant.clientId) ?? null;
+  if (arriving === null) return welcome(broker, connection, applicant);
+  // The store is being taken up: the session of this client comes ahead of its turn.
+  connection.pauseReading();
+  void arriving
+    .then(() => {
+      if (connection.isOpen && connection.state === ConnectionState.new) welcome(broker, connection, applicant);
+    })
+    .catch((error: unknown) => broker.onInternalError(connection, error))
+    .then(() => connection.resumeReading());
+}
+
+function welcome(broker: Broker, connection: ClientConnection, applicant: Applicant): void {
   const { options } = broker;
+  const { packet, clientId, isAssigned } = applicant;
   const properties = packet.properties ?? {};
   const isV5 = packet.protocolVersion === ProtocolVersion.v5;
-  const assigned = packet.clientId === '' ? options.autoIdPrefix + crypto.randomUUID().toUpperCase() : null;
-  const clientId = assigned ?? packet.clientId;
+  const refusal = refuseNewSession(broker, clientId);
+  if (refusal !== null) return refuse(connection, clientId, refusal.reasonCode, refusal.cause);
 
   let keepAlive = packet.keepAlive;
   const shortened = isV5 && isKeepAliveTooLong(options, keepAlive);
@@ -188,7 +235,7 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
   if (isV5) {
     if (shortened) answer.serverKeepAlive = keepAlive;
     if (connection.listener.maxTopicAlias > 0) answer.topicAliasMaximum = connection.listener.maxTopicAlias;
-    if (assigned !== null) answer.assignedClientIdentifier = assigned;
+    if (isAssigned) answer.assignedClientIdentifier = clientId;
     if (expiryInterval !== expiry) answer.sessionExpiryInterval = expiryInterval;
     if (properties.requestResponseInformation === 1) addResponseInformation(answer, options, clientId);
     if (!options.retainAvailable) answer.retainAvailable = 0;
@@ -207,33 +254,39 @@ function admit(broker: Broker, connection: ClientConnection, packet: ConnectPack
     return refuse(connection, clientId, ReasonCode.packetTooLarge, 'CONNACK is larger than the client takes');
   }
 
-  const will = packet.will === null ? null : toWill(broker, clientId, packet.will, willProperties);
+  const will = packet.will === null ? null : toWill(broker, connection, applicant, packet.will);
+  const { durability } = broker;
+  const endedBefore = durability?.endedSessions ?? 0;
   const { session, isPresent } = broker.attach(connection, clientId, packet.cleanStart);
   session.protocolVersion = packet.protocolVersion;
-  session.username = connection.transportUsername ?? packet.username;
+  session.username = applicant.username;
   session.expiryInterval = expiryInterval;
   session.will = will;
-  broker.applyAccess(session);
+  broker.applyAccess(session, true);
+  if (durability !== null) {
+    durability.onAttached(session);
+    // A session that is kept, or was and must not come back: CONNACK says so once that is safe.
+    if (session.durable !== null || durability.endedSessions !== endedBefore) durability.gate(connection);
+  }
 
-  const { log } = broker;
-  if (broker.logsConnections) {
-    const user = session.username === null ? '' : `, u'${printable(session.username)}'`;
-    log.log(
-      LogLevel.notice,
-      `New ${packet.bridge ? 'bridge' : 'client'} connected from ${connection.address}:${connection.port} as ${printable(clientId)} ` +
-        `(p${isV5 ? 5 : packet.protocolVersion === ProtocolVersion.v311 ? 2 : 1}, ` +
-        `c${packet.cleanStart ? 1 : 0}, k${keepAlive}${user}).`,
-    );
+  if (broker.logsConnections) logConnected(connection, packet.cleanStart, keepAlive);
+  if (options.connectionMessages && tracesPackets(connection)) traceWill(connection, will);
+  const { negotiated } = connection;
+  if (negotiated !== null) {
+    connection.negotiated = null;
+    logNegotiated(connection, negotiated);
   }
 
   // Session Present is the first byte of the body. MQTT 3.1 has none: the bit is reserved there (3.1 section 3.2).
   if (isPresent && packet.protocolVersion !== ProtocolVersion.v31) writer.bytes[writer.bodyStart] = 1;
   broker.counters.controlSent++;
+  if (tracesPackets(connection)) traceConnack(connection, clientId, isPresent, ReasonCode.success);
   connection.queue(writer.bytes, writer.packetStart, writer.offset);
   if (connection.silenceLimit === 0) broker.connectionWheel.cancel(connection);
   else broker.connectionWheel.schedule(connection, broker.second + connection.silenceLimit + 1);
-  session.outgoing?.resume(connection, broker);
-  broker.afterAttach(session);
+  if (session.durable !== null && session.durable.length > 0) durability!.resume(session);
+  else session.outgoing?.resume(connection, broker);
+  broker.sharedMessages.onAttached(session);
 }
 
 /** A topic under which only this client needs to subscribe: what is special in a topic is escaped (v5 section 4.10). */
@@ -244,17 +297,20 @@ function addResponseInformation(answer: Properties, { responseTopicPrefix }: Bro
   if (encodeUtf8(information).length <= 65_535) answer.responseInformation = information;
 }
 
-/** @param forwarded the Will Properties that are those of the message: all but the intervals (v5 section 3.1.3.2) */
-function toWill(broker: Broker, clientId: string, will: WillMessage, forwarded: Uint8Array): Will {
+/** The Will Properties of the message are all but the intervals (v5 section 3.1.3.2). */
+function toWill(broker: Broker, connection: ClientConnection, applicant: Applicant, will: WillMessage): Will {
+  const { mountPoint } = connection.listener;
+  const topicName = mountPoint === null ? will.topicName : mountPoint.topicName(will.topicName)!;
   const { willDelayInterval = 0, messageExpiryInterval } = will.properties ?? {};
   const message = new Message(
-    broker.topics.byName(will.topicName),
+    broker.topics.byName(topicName),
     will.payload,
-    forwarded,
+    applicant.willProperties,
     will.qos,
     will.retain,
     0,
-    clientId,
+    applicant.clientId,
   );
+  if (will.retain) message.source = { username: applicant.username, listener: connection.listener };
   return { message, delayInterval: willDelayInterval, messageExpiryInterval: messageExpiryInterval ?? null };
 }

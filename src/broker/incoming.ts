@@ -2,7 +2,7 @@
 import { QoS } from '../protocol/packet-type.ts';
 import type { PublishView } from '../protocol/publish.ts';
 import type { Topic } from '../routing/topic-cache.ts';
-import { Message } from '../session/message.ts';
+import { Message, type MessageSource } from '../session/message.ts';
 import type { Session } from '../session/session.ts';
 
 const NO_BYTES = new Uint8Array(0);
@@ -31,6 +31,8 @@ export class IncomingMessage {
   frameStart = 0;
   frameEnd = 0;
   frameIsV5 = false;
+  /** See `Message.source`; to be set after `fromView`. */
+  source: MessageSource | null = null;
   private kept: Message | null = null;
 
   fromView(view: PublishView, bytes: Uint8Array, topic: Topic<Session>, publisherId: string, wallMs: number): void {
@@ -64,11 +66,13 @@ export class IncomingMessage {
     this.expiresAtMs = message.expiresAtMs;
     this.expiryInterval = remainingSeconds(message.expiresAtMs, wallMs);
     this.frameEnd = 0;
+    this.source = message.source;
     this.kept = message;
   }
 
   message(): Message {
-    this.kept ??= new Message(
+    if (this.kept !== null) return this.kept;
+    this.kept = new Message(
       this.topic!,
       this.payload.slice(this.payloadStart, this.payloadEnd),
       this.propertiesStart === this.propertiesEnd
@@ -79,6 +83,7 @@ export class IncomingMessage {
       this.expiresAtMs,
       this.publisherId,
     );
+    this.kept.source = this.source;
     return this.kept;
   }
 
@@ -89,6 +94,7 @@ export class IncomingMessage {
     this.properties = NO_BYTES;
     this.frame = NO_BYTES;
     this.frameEnd = 0;
+    this.source = null;
     this.kept = null;
   }
 }

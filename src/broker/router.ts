@@ -1,12 +1,14 @@
 // Hot path: message -> receivers. Benchmark: bench/broker (fanout-1000, fanout-5000).
 import { ProtocolVersion } from '../protocol/packet-type.ts';
-import type { FilterEntry, ShareGroup, Subscription } from '../routing/subscription.ts';
+import type { FilterEntry, Subscription } from '../routing/subscription.ts';
 import { Delivery } from '../session/delivery.ts';
 import { DropReason } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
 import type { Broker } from './broker.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { IncomingMessage } from './incoming.ts';
+import { tracePublishSent, tracesPackets } from './packet-trace.ts';
+import { chooseMember } from './shared-messages.ts';
 
 /** Layouts of a QoS 0 frame that receivers share: bit 0 is MQTT 5, bit 1 is RETAIN. */
 const LAYOUTS = 4;
@@ -58,16 +60,18 @@ export class Router {
 
   /**
    * Several filters match. In MQTT 5 each subscription gets its copy with its identifier (v5 [MQTT-3.3.4-2],
-   * [MQTT-3.3.4-5]); before, a session gets one copy at the highest QoS (v3.1.1 [MQTT-3.3.5-1]).
+   * [MQTT-3.3.4-5]); before, a session gets one copy at the highest QoS (v3.1.1 [MQTT-3.3.5-1]), unless
+   * `allow_duplicate_messages` says otherwise.
    */
   private routeOverlapping(incoming: IncomingMessage, entries: FilterEntry<Session>[]): void {
     const { receivers, receiverQoS } = this;
     this.receivers = [];
     this.receiverQoS = [];
     receivers.length = 0;
+    const oneCopy = !this.broker.options.allowDuplicateMessages;
     for (const { only, list } of entries) {
-      if (only !== null) addReceiver(receivers, receiverQoS, only);
-      else if (list !== null) for (const subscription of list) addReceiver(receivers, receiverQoS, subscription);
+      if (only !== null) addReceiver(receivers, receiverQoS, only, oneCopy);
+      else if (list !== null) for (const one of list) addReceiver(receivers, receiverQoS, one, oneCopy);
     }
     this.receiverCount = receivers.length;
     for (let i = 0; i < receivers.length; i++) this.deliver(incoming, receivers[i]!, receiverQoS[i]!);
@@ -79,7 +83,7 @@ export class Router {
 
   private routeShared(incoming: IncomingMessage, entry: FilterEntry<Session>): void {
     for (const group of entry.groups!) {
-      const member = chooseMember(group, null, incoming.topic!.name);
+      const member = chooseMember(group, null, incoming.topic!.name, this.broker.options);
       if (member !== null) this.deliver(incoming, member, member.qos);
     }
   }
@@ -90,13 +94,14 @@ export class Router {
     // v5 [MQTT-3.8.3-3]; by identifier, so that it holds for the client's own will too.
     if (subscription.noLocal && session.clientId === incoming.publisherId) return;
     if (subscription.needsCheck && !session.access!.canReceive(incoming.topic!.name)) return;
-    const qos = incoming.qos < granted ? incoming.qos : granted;
+    const { broker } = this;
+    let qos: number = incoming.qos;
+    if (qos !== granted && (granted < qos || broker.options.upgradeOutgoingQos)) qos = granted;
     const retain = subscription.retainAsPublished && incoming.retain;
     const link = session.link as ClientConnection | null;
-    const { broker } = this;
     if (qos === 0) {
       if (link !== null) this.sendQoS0(incoming, link, retain, subscription.identifier);
-      else if (broker.options.queueQos0Messages && session.expiryInterval > 0) {
+      else if (broker.options.queueQos0Messages && session.expiryInterval > 0 && !broker.memory.isFull) {
         const delivery = new Delivery(incoming.message(), 0, retain, subscription.identifier, null);
         session.deliver(delivery, broker.options, broker);
       } else broker.counters.drop(DropReason.offline);
@@ -106,10 +111,12 @@ export class Router {
     const delivery = new Delivery(incoming.message(), qos as 1 | 2, retain, subscription.identifier, shared);
     session.deliver(delivery, broker.options, broker);
     if (link !== null) {
-      const outgoing = session.outgoing!;
-      if (outgoing.queue.length > 0) broker.congestionControl.onQueued(link, outgoing);
+      const { outgoing, durable } = session;
+      if ((outgoing !== null && outgoing.queue.length > 0) || (durable !== null && durable.length > 0)) {
+        broker.congestionControl.onQueued(link, session);
+      }
       this.holdProducer(link);
-    }
+    } else if (shared !== null) broker.sharedMessages.onKept(shared);
     this.flushIfFull();
   }
 
@@ -123,6 +130,15 @@ export class Router {
     return this.broker.congestionControl.hold(this.broker.reading, link);
   }
 
+  private dropForSlowReader(link: ClientConnection): void {
+    const { broker } = this;
+    const { congestion, session } = link;
+    broker.counters.drop(DropReason.slowReader);
+    if (congestion === null || congestion.isTold) return;
+    congestion.isTold = true;
+    broker.onDropping(session!);
+  }
+
   /** Frames made for one receiver each add up in a large fan-out. */
   private flushIfFull(): void {
     const { output } = this.broker;
@@ -134,7 +150,7 @@ export class Router {
   private sendQoS0(incoming: IncomingMessage, link: ClientConnection, retain: boolean, identifier: number): void {
     const isAwaited = this.holdProducer(link);
     const { counters } = this.broker;
-    if (link.isOverflowing(isAwaited)) return counters.drop(DropReason.slowReader);
+    if (link.isOverflowing(isAwaited)) return this.dropForSlowReader(link);
     const isV5 = link.protocolVersion === ProtocolVersion.v5;
     if (isV5 && (identifier !== 0 || link.aliasMaximum !== 0)) {
       if (!link.sendOwnQoS0(incoming, retain, identifier)) counters.drop(DropReason.tooLarge);
@@ -143,11 +159,18 @@ export class Router {
     }
     const layout = (isV5 ? 1 : 0) | (retain ? 2 : 0);
     if (this.frameBytes[layout] === null) this.makeFrame(incoming, layout);
-    if (this.frameLength[layout]! > link.clientMaximumPacketSize) return counters.drop(DropReason.tooLarge);
+    if (this.frameLength[layout]! > link.largestSharedFrame) {
+      // Too large for this client, or not what it sees of the message.
+      if (!link.sendOwnQoS0(incoming, retain, 0)) counters.drop(DropReason.tooLarge);
+      this.flushIfFull();
+      return;
+    }
     link.queue(this.frameBytes[layout]!, this.frameStart[layout]!, this.frameEnd[layout]!);
     if (this.framePayload[layout]) link.queue(incoming.payload, incoming.payloadStart, incoming.payloadEnd);
+    const bytes = incoming.payloadEnd - incoming.payloadStart;
     counters.publishSent++;
-    counters.publishBytesSent += incoming.payloadEnd - incoming.payloadStart;
+    counters.publishBytesSent += bytes;
+    if (tracesPackets(link)) tracePublishSent(link, false, 0, retain, 0, incoming.topic!.name, bytes);
   }
 
   private makeFrame(incoming: IncomingMessage, layout: number): void {
@@ -188,14 +211,19 @@ export class Router {
   }
 }
 
-/** A session before MQTT 5 stands in the list once, with the highest QoS of its subscriptions. */
+/**
+ * A session before MQTT 5 stands in the list once, with the highest QoS of its subscriptions.
+ *
+ * @param oneCopy false: as often as it has subscriptions
+ */
 function addReceiver(
   receivers: Subscription<Session>[],
   receiverQoS: number[],
   subscription: Subscription<Session>,
+  oneCopy: boolean,
 ): void {
   const session = subscription.subscriber;
-  if (session.protocolVersion !== ProtocolVersion.v5) {
+  if (oneCopy && session.protocolVersion !== ProtocolVersion.v5) {
     const at = session.receiverIndex;
     if (at < receivers.length && receivers[at]!.subscriber === session) {
       if (subscription.qos > receiverQoS[at]!) receiverQoS[at] = subscription.qos;
@@ -205,45 +233,4 @@ function addReceiver(
   }
   receiverQoS[receivers.length] = subscription.qos;
   receivers.push(subscription);
-}
-
-/**
- * The next member of a share group, in turn: one that is connected, keeps up and has room in its window, else one that
- * is connected, else one that is away but keeps its session.
- *
- * @param except a session that must not get it
- * @param topicName the message's: a member that may not receive it is passed over
- */
-export function chooseMember(
-  group: ShareGroup<Session>,
-  except: Session | null,
-  topicName: string,
-): Subscription<Session> | null {
-  const { members } = group;
-  const count = members.length;
-  let online: Subscription<Session> | null = null;
-  let away: Subscription<Session> | null = null;
-  let at = group.next < count ? group.next : 0;
-  for (let i = 0; i < count; i++) {
-    const member = members[at]!;
-    at = at + 1 === count ? 0 : at + 1;
-    const session = member.subscriber;
-    if (session === except) continue;
-    if (member.needsCheck && !session.access!.canReceive(topicName)) continue;
-    const { link } = session;
-    if (link === null) {
-      away ??= member;
-      continue;
-    }
-    const { outgoing } = session;
-    const isBehind = (link as ClientConnection).congestion !== null;
-    if (!isBehind && (outgoing === null || (outgoing.queue.length === 0 && outgoing.inflight.size < link.window))) {
-      group.next = at;
-      return member;
-    }
-    online ??= member;
-  }
-  const chosen = online ?? away;
-  if (chosen !== null) group.next = chosen.index + 1;
-  return chosen;
 }

@@ -30,7 +30,8 @@ test('$SYS tells version, uptime and the numbers of clients as Mosquitto does', 
   expect(
     ['total', 'maximum', 'connected', 'active', 'disconnected', 'inactive'].map((n) => read(`clients/${n}`)),
   ).toEqual(['2', '2', '1', '1', '1', '1']);
-  expect(read('subscriptions/count')).toBe('2');
+  // The shared one counts for itself, as in Mosquitto.
+  expect(read('subscriptions/count')).toBe('1');
   expect(read('shared_subscriptions/count')).toBe('1');
 });
 
@@ -50,6 +51,76 @@ test('$SYS counts messages, bytes and retained messages', () => {
   expect(Number(read('bytes/received'))).toBeGreaterThan(20);
   expect(Number(read('retained messages/count'))).toBeGreaterThanOrEqual(retained);
   expect(Number(read('heap/current'))).toBeGreaterThan(1_000_000);
+});
+
+test('$SYS counts as stored what is retained, waits or is under way, each message once', () => {
+  const { t, read, update } = start();
+  update(1);
+  const retained = t.broker.retained.count;
+  const bytes = Number(read('store/messages/bytes'));
+  for (const clientId of ['one', 'two']) {
+    const peer = t.connect({ version: 4, clientId, cleanStart: false });
+    peer.subscribe('a', 1);
+    peer.drop();
+  }
+  const publisher = t.connect({ version: 4, clientId: 'p' });
+  publisher.publish('a', 'x'.repeat(10_000), { qos: 1 }).publish('b', 'retained', { retain: true });
+  publisher.publish('c', 'not released', { qos: 2, packetId: 11 });
+  const told = () => ['messages/stored', 'store/messages/count'].map((name) => Number(read(name)));
+  update(10);
+  expect(told()).toEqual([retained + 3, retained + 3]);
+  expect(Math.abs(Number(read('store/messages/bytes')) - bytes - 10_020)).toBeLessThan(200);
+  publisher
+    .send({ type: PacketType.pubrel, packetId: 11, reasonCode: 0, properties: null })
+    .publish('b', '', { retain: true });
+  for (const clientId of ['one', 'two']) {
+    const peer = t.connect({ version: 4, clientId, cleanStart: false });
+    peer.puback(peer.expect(PacketType.publish).packetId);
+  }
+  update(10);
+  expect(told()).toEqual([retained, retained]);
+});
+
+test('$SYS counts sockets since the start, bytes that wait for them, and as dropped what found no room', () => {
+  const { t, read, update } = start();
+  const stuck = t.connect({ version: 4, clientId: 'stuck' });
+  stuck.subscribe('a', 0);
+  stuck.socket.room = 0;
+  t.connect({ version: 4, clientId: 'gone' }).disconnect();
+  const away = t.connect({ version: 4, clientId: 'away', cleanStart: false });
+  away.subscribe('b', 1);
+  away.drop();
+  t.broker.options.maxQueuedMessages = 2;
+  const publisher = t.connect({ version: 4, clientId: 'p' });
+  publisher.publish('a', 'x'.repeat(5_000));
+  for (let i = 0; i < 5; i++) publisher.publish('b', 'x', { qos: 1 });
+  publisher.publish('b', 'nobody is there', { qos: 0 });
+  update(10);
+  expect(read('connections/socket/count')).toBe('4');
+  expect(Number(read('packet/out/bytes'))).toBeGreaterThan(5_000);
+  expect(read('publish/messages/dropped')).toBe('3');
+  stuck.drop();
+  update(10);
+  expect(read('packet/out/bytes')).toBe('0');
+});
+
+test('$SYS loads are there from the start, as 0.00', () => {
+  const { read } = start();
+  expect(['1min', '5min', '15min'].map((window) => read(`load/bytes/received/${window}`))).toEqual([
+    '0.00',
+    '0.00',
+    '0.00',
+  ]);
+});
+
+test('$SYS is not retained where retain_available is false', () => {
+  const t = new TestBroker({ retainAvailable: false });
+  const sys = new SysTopics(t.broker, '1.2.3', t.clock.monotonicMs());
+  const subscriber = t.connect({ clientId: 's' });
+  subscriber.subscribe('$SYS/broker/clients/total', 0);
+  sys.update(t.clock.monotonicMs());
+  expect(t.broker.retained.count).toBe(0);
+  expect(subscriber.expect(PacketType.publish)).toMatchObject({ retain: false });
 });
 
 // At the limit of open files every update failed half-way, with an exception in a timer.

@@ -1,12 +1,13 @@
 import { encodeUtf8 } from '../protocol/utf8.ts';
 import { Message } from '../session/message.ts';
+import { DropReason } from '../session/outgoing-flow.ts';
 import type { Broker } from './broker.ts';
 
 const NO_BYTES = new Uint8Array(0);
 /** `$SYS` messages are published at this QoS, as Mosquitto does. */
 const SYS_QOS = 2;
-/** A load changes by less than this: not published again. */
-const LOAD_STEP = 0.01;
+
+const ROOM_REASONS = [DropReason.queueFull, DropReason.slowReader, DropReason.memoryLimit] as const;
 
 /** Loads are means of a rate per minute over these many minutes, weighted so that the past fades exponentially. */
 const WINDOWS = [1, 5, 15] as const;
@@ -19,9 +20,15 @@ interface Rate {
   readonly loads: number[];
 }
 
+/** What is told of a counter anew is the difference to the time before. */
+function newRate(topic: string, read: () => number): Rate {
+  return { topic, read, last: read(), loads: WINDOWS.map(() => 0) };
+}
+
 /**
  * `$SYS/#` with the topics and units of Mosquitto 2.0 and 2.1: retained messages, published again at each interval
- * where their text changed.
+ * where their text changed. `heap/...` is the resident memory of the process. What waits for sockets is known in bytes, so
+ * of `packet/out/...` there is no `count`.
  */
 export class SysTopics {
   private readonly broker: Broker;
@@ -32,24 +39,28 @@ export class SysTopics {
   private maximumClients = 0;
   private maximumHeap = 0;
 
-  constructor(broker: Broker, version: string, nowMs: number) {
+  /**
+   * @param startedMs since when the broker runs, in monotonic milliseconds
+   * @param nowMs now, where that is later
+   */
+  constructor(broker: Broker, version: string, startedMs: number, nowMs = startedMs) {
     this.broker = broker;
-    this.startedMs = nowMs;
+    this.startedMs = startedMs;
     this.updatedMs = nowMs;
     const { counters } = broker;
-    const rate = (topic: string, read: () => number): Rate => ({ topic, read, last: read(), loads: [0, 0, 0] });
     this.rates = [
-      rate('messages/received', () => counters.packetsReceived),
-      rate('messages/sent', () => counters.publishSent + counters.controlSent),
-      rate('publish/dropped', () => this.dropped()),
-      rate('publish/received', () => counters.publishReceived),
-      rate('publish/sent', () => counters.publishSent),
-      rate('bytes/received', () => counters.bytesReceived),
-      rate('bytes/sent', () => counters.bytesSent),
-      rate('sockets', () => counters.connectionsAccepted),
-      rate('connections', () => counters.connects),
+      newRate('messages/received', () => counters.packetsReceived),
+      newRate('messages/sent', () => counters.publishSent + counters.controlSent),
+      newRate('publish/dropped', () => this.dropped()),
+      newRate('publish/received', () => counters.publishReceived),
+      newRate('publish/sent', () => counters.publishSent),
+      newRate('bytes/received', () => counters.bytesReceived),
+      newRate('bytes/sent', () => counters.bytesSent),
+      newRate('sockets', () => counters.connectionsAccepted),
+      newRate('connections', () => counters.connects),
     ];
     this.publish('version', `martlet version ${version}`);
+    for (const rate of this.rates) this.publishLoads(rate);
   }
 
   /** @param nowMs monotonic milliseconds */
@@ -71,13 +82,16 @@ export class SysTopics {
     this.publishNumber('clients/active', connected);
     this.publishNumber('clients/connected', connected);
     this.publishNumber('clients/expired', counters.sessionsExpired);
-    this.publishNumber('connections/socket/count', broker.connectionCount);
+    // Since the start, as in Mosquitto 2.1.
+    this.publishNumber('connections/socket/count', counters.connectionsAccepted);
 
-    this.publishNumber('messages/stored', broker.retained.count);
-    this.publishNumber('store/messages/count', broker.retained.count);
-    this.publishNumber('store/messages/bytes', broker.retainedBytes);
-    this.publishNumber('subscriptions/count', broker.tree.subscriptionCount);
-    this.publishNumber('shared_subscriptions/count', broker.tree.sharedSubscriptionCount);
+    const { subscriptionCount, sharedSubscriptionCount } = broker.tree;
+    this.publishNumber('messages/stored', broker.stored.count);
+    this.publishNumber('store/messages/count', broker.stored.count);
+    this.publishNumber('store/messages/bytes', broker.stored.payloadBytes);
+    this.publishNumber('packet/out/bytes', counters.unsentBytes);
+    this.publishNumber('subscriptions/count', subscriptionCount - sharedSubscriptionCount);
+    this.publishNumber('shared_subscriptions/count', sharedSubscriptionCount);
     this.publishNumber('retained messages/count', broker.retained.count);
 
     const heap = residentBytes();
@@ -98,10 +112,10 @@ export class SysTopics {
     this.publishNumber('bytes/sent', counters.bytesSent);
   }
 
+  /** As in Mosquitto, what found no room; not what expired, was refused or came at QoS 0 while its client was away. */
   private dropped(): number {
-    let sum = 0;
-    for (const count of this.broker.counters.dropped.values()) sum += count;
-    return sum;
+    const { dropped } = this.broker.counters;
+    return ROOM_REASONS.reduce((sum, reason) => sum + dropped.get(reason)!, 0);
   }
 
   private updateLoads(seconds: number): void {
@@ -110,14 +124,23 @@ export class SysTopics {
       const perMinute = ((now - rate.last) * 60) / seconds;
       rate.last = now;
       WINDOWS.forEach((minutes, i) => {
-        const before = rate.loads[i]!;
         const fade = Math.exp(-seconds / (minutes * 60));
-        const load = perMinute + fade * (before - perMinute);
-        if (Math.abs(load - before) < LOAD_STEP) return;
-        rate.loads[i] = load;
-        this.publish(`load/${rate.topic}/${minutes}min`, load.toFixed(2));
+        rate.loads[i] = perMinute + fade * (rate.loads[i]! - perMinute);
       });
+      this.publishLoads(rate);
     }
+  }
+
+  private publishLoads({ topic, loads }: Rate): void {
+    WINDOWS.forEach((minutes, i) => this.publish(`load/${topic}/${minutes}min`, loads[i]!.toFixed(2)));
+  }
+
+  /** The topics whose values are whole numbers, as of the last update, and the uptime in seconds. */
+  numbers(nowMs: number): Record<string, number> {
+    const numbers: Record<string, number> = {};
+    for (const [name, text] of this.sent) if (/^\d+$/.test(text)) numbers[`$SYS/broker/${name}`] = Number(text);
+    numbers['$SYS/broker/uptime'] = Math.floor((nowMs - this.startedMs) / 1_000);
+    return numbers;
   }
 
   private publishNumber(topic: string, value: number): void {
@@ -128,7 +151,8 @@ export class SysTopics {
     if (this.sent.get(name) === text) return;
     this.sent.set(name, text);
     const topic = this.broker.topics.byName(`$SYS/broker/${name}`);
-    this.broker.publish(new Message(topic, encodeUtf8(text), NO_BYTES, SYS_QOS, true, 0, ''));
+    const { retainAvailable } = this.broker.options;
+    this.broker.publish(new Message(topic, encodeUtf8(text), NO_BYTES, SYS_QOS, retainAvailable, 0, ''));
   }
 }
 

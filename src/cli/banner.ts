@@ -33,10 +33,11 @@ export function formatBanner({ running, file, isAnonymousAllowed, isLocalOnly }:
 /** Read where it exists and no other file is named. */
 export const DEFAULT_FILE = './data/martlet.conf';
 
-function places({ listeners, httpUrl }: RunningBroker): (readonly [string, string])[] {
+function places({ listeners, httpUrl, storePath }: RunningBroker): (readonly [string, string])[] {
   const rows = listeners
     .filter((one, i) => !listeners.some((other, j) => j < i && isSamePlace(one, other)))
     .map(({ config, url }) => [listenerName(config), url] as const);
+  if (storePath !== null) rows.push(['Sessions and messages', storePath]);
   if (httpUrl === null) return rows;
   return [...rows, ['Status page', httpUrl], ['Metrics', `${httpUrl}metrics`], ['Health', `${httpUrl}healthz`]];
 }

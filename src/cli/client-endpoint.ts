@@ -1,101 +1,98 @@
-// From the command line to a connector: TCP or unix socket, TLS, WebSocket.
-import { readdirSync, readFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
-import { join } from 'node:path';
+// From the command line to a connector: TCP or unix socket, SOCKS5, TLS, WebSocket.
+import { isIP, isIPv6 } from 'node:net';
 import { ProtocolVersion } from '../protocol/packet-type.ts';
-import { ClientSockets, type ClientTlsOptions } from '../transport/client-socket.ts';
+import { ClientSockets } from '../transport/client-socket.ts';
+import type { ClientTlsOptions } from '../transport/client-tls-options.ts';
 import type { Connector } from '../transport/client-transport.ts';
 import { webSocketConnector } from '../transport/client-websocket.ts';
-import { type ClientOptions, portOf, usesTls } from './client-options.ts';
-
-/** What a command can't begin with; the message is for standard error, the exit status 1. */
-export class ClientSetupError extends Error {
-  override readonly name = 'ClientSetupError';
-}
+import type { CommandIo } from './client-io.ts';
+import { type ClientOptions, portOf } from './client-options.ts';
+import { ClientSetupError } from './client-setup-error.ts';
+import { forNode, isForNode, readTls } from './client-tls.ts';
 
 const WEBSOCKET_PATH = '/mqtt';
 
-/** Where systems keep the certificates they trust. */
-const systemCertificates = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/cert.pem',
-  '/etc/ssl/ca-bundle.pem',
-];
-
-/** @throws ClientSetupError */
-export function createConnector(options: ClientOptions): Connector {
-  const tls = usesTls(options) ? tlsOptions(options) : null;
-  const port = portOf(options);
-  const sockets = new ClientSockets({ tls, noDelay: options.noDelay });
-  const address = port === 0 ? { unix: options.hostname } : { hostname: options.hostname, port };
-  if (port !== 0 && options.hostname === '') throw new ClientSetupError('Unable to connect (Lookup error.).');
-  const connector = sockets.connector(address);
+/**
+ * Reads certificates, asks the DNS where that is wanted, and connects nothing yet.
+ *
+ * @throws ClientSetupError
+ */
+export async function createConnector(options: ClientOptions, io: CommandIo): Promise<Connector> {
+  const tls = await readTls(options);
+  const isSecure = tls !== null;
+  const { hostname, port } = options.usesSrv
+    ? await findServer(options.hostname, isSecure, io)
+    : { hostname: options.hostname, port: portOf(options) };
+  if (port !== 0 && hostname === '') throw new ClientSetupError('Unable to connect (Lookup error.).');
+  const localAddress = options.bindAddress === null ? null : await findAddress(options.bindAddress);
+  checkFamilies(localAddress, options.proxy?.hostname ?? hostname);
+  const needsNode = tls !== null && isForNode(options);
+  const { noDelay, proxy } = options;
+  const sockets = new ClientSockets({ tls: needsNode ? null : tls, noDelay, proxy, localAddress });
+  const stream = sockets.connector(port === 0 ? { unix: hostname } : { hostname, port });
+  const connector = needsNode ? await throughNode(stream, port === 0 ? null : hostname, tls, options) : stream;
   if (!options.isWebSocket) return connector;
-  const host = isIPv6(options.hostname) ? `[${options.hostname}]` : options.hostname;
-  const isUsualPort = port === (tls === null ? 80 : 443);
+  const host = isIPv6(hostname) ? `[${hostname}]` : hostname;
+  const isUsualPort = port === 0 || port === (isSecure ? 443 : 80);
   return webSocketConnector(connector, {
-    host: isUsualPort ? host : `${host}:${port}`,
+    host: isUsualPort ? (port === 0 ? 'localhost' : host) : `${host}:${port}`,
     path: WEBSOCKET_PATH,
     protocol: options.protocolVersion === ProtocolVersion.v31 ? 'mqttv3.1' : 'mqtt',
     headers: {},
   });
 }
 
-function tlsOptions(options: ClientOptions): ClientTlsOptions {
-  const ca: string[] = [];
-  if (options.cafile !== null) ca.push(readCertificates(options.cafile));
-  if (options.capath !== null) ca.push(...readHashedFolder(options.capath));
-  if (ca.length > 0 && options.useOsCertificates) ca.push(...readSystemCertificates());
-  return {
-    ca: ca.length > 0 ? ca : readSystemCertificates(),
-    cert: options.cert === null ? null : readPem(options.cert),
-    key: options.key === null ? null : readPem(options.key),
-    verifyHost: !options.insecure,
-    trustAny: false,
-    alpn: options.alpn,
-    ciphers: options.ciphers,
-  };
+/** TLS that Bun has not. */
+async function throughNode(
+  stream: Connector,
+  hostname: string | null,
+  tls: ClientTlsOptions,
+  options: ClientOptions,
+): Promise<Connector> {
+  const node = Bun.which('node');
+  if (node === null) {
+    const what =
+      options.psk !== null ? '--psk' : options.keyLogFile !== null ? '--tls-keylog' : '--ciphers for TLS 1.3';
+    throw new ClientSetupError(`Error: ${what} needs Node.js 20 or newer, and there is no program 'node' in PATH.`);
+  }
+  const { nodeTlsConnector } = await import('../transport/client-node-tls.ts');
+  return nodeTlsConnector(stream, node, hostname, forNode(tls, options));
 }
 
-function readPem(path: string): string {
+/** RFC 2782: of the lowest priority, one by weight. */
+async function findServer(
+  domain: string,
+  isSecure: boolean,
+  io: CommandIo,
+): Promise<{ hostname: string; port: number }> {
+  const name = `${isSecure ? '_secure-mqtt' : '_mqtt'}._tcp.${domain}`;
   try {
-    return readFileSync(path, 'utf8');
+    const records = await io.resolveSrv(name);
+    const least = Math.min(...records.map(({ priority }) => priority));
+    const candidates = records.filter(({ priority }) => priority === least);
+    // Those of weight 0 come last, and have a small chance.
+    let left = Math.random() * (candidates.reduce((sum, { weight }) => sum + weight, 0) + 1);
+    const chosen = candidates.find(({ weight }) => (left -= weight) < 0) ?? candidates.at(-1);
+    if (chosen !== undefined && chosen.name !== '') return { hostname: chosen.name, port: chosen.port };
   } catch (error) {
-    throw new ClientSetupError('Error: Problem setting TLS options: File not found.', { cause: error });
+    throw new ClientSetupError(`Unable to connect (Lookup error.).\nThere is no SRV record ${name}.`, { cause: error });
   }
+  throw new ClientSetupError(`Unable to connect (Lookup error.).\nThe SRV record ${name} names no server.`);
 }
 
-function readCertificates(path: string): string {
-  const text = readPem(path);
-  if (!/-----BEGIN (TRUSTED |X509 )?CERTIFICATE-----/.test(text)) throw tlsProblem();
-  return text;
+/** The system would say that nobody listens there. */
+function checkFamilies(from: string | null, to: string): void {
+  const family = isIP(to);
+  if (from === null || family === 0 || family === isIP(from)) return;
+  throw new ClientSetupError(`Error: Address family not supported by protocol\n-A ${from} cannot reach ${to}.`);
 }
 
-/** Files with the names that `openssl rehash` gives, which is all that OpenSSL looks at in such a folder. */
-function readHashedFolder(path: string): string[] {
-  let names: string[];
+async function findAddress(name: string): Promise<string> {
+  if (isIP(name) !== 0) return name;
+  const { lookup } = await import('node:dns/promises');
   try {
-    names = readdirSync(path).filter((name) => /^[0-9a-f]{8}\.\d+$/.test(name));
+    return (await lookup(name)).address;
   } catch (error) {
-    throw new ClientSetupError(tlsProblem().message, { cause: error });
+    throw new ClientSetupError(`Unable to connect (Lookup error.).\n-A '${name}' has no address.`, { cause: error });
   }
-  if (names.length === 0) throw tlsProblem();
-  return names.map((name) => readCertificates(join(path, name)));
-}
-
-/** None found means those that the runtime brings. */
-function readSystemCertificates(): string[] {
-  for (const path of systemCertificates) {
-    try {
-      return [readFileSync(path, 'utf8')];
-    } catch {
-      // Another system keeps them elsewhere: try the next.
-    }
-  }
-  return [];
-}
-
-function tlsProblem(): ClientSetupError {
-  return new ClientSetupError('Unable to connect (A TLS error occurred.).');
 }

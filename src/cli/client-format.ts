@@ -1,6 +1,6 @@
 // Hot path of `martlet sub`: the `-F` format, taken apart once.
-import { encodeUtf8 } from '../protocol/utf8.ts';
 import { ClientUsageError } from './client-usage-error.ts';
+import { encodeWord } from './client-words.ts';
 
 /** A piece of a format: text as it is, a parameter of the message, or a piece of the time. */
 export type FormatPiece =
@@ -14,13 +14,15 @@ export type FormatPiece =
       readonly zeroPadded: boolean;
       /** Bytes; 0: as long as it is. */
       readonly width: number;
-      /** Bytes of text at most; -1: no limit. */
+      /** Bytes of text at most, digits behind the point, or hexadecimal digits between separators; -1: not given. */
       readonly precision: number;
+      /** Between groups of hexadecimal digits. */
+      readonly separator: string;
     };
 
 export type MessageFormat = readonly FormatPiece[];
 
-const parameters = 'ACDEFIJPRSUXjlmpqrtx';
+const parameters = 'ACDEFIJPRSUXdfjlmpqrtx';
 const escapes: Readonly<Record<string, string>> = {
   '\\': '\\',
   '0': '\0',
@@ -32,22 +34,24 @@ const escapes: Readonly<Record<string, string>> = {
   v: '\v',
 };
 
-/** `%`, then `-`, `0`, a width, a precision, and the letter. */
-const parameter = /%(-?)(0?)(\d*)(?:\.(\d*))?(.?)/suy;
+/** `%`, then `-`, `0`, a width, a precision, a separator, and the letter. */
+const parameter = /%(-?)(0?)(\d*)(?:\.(\d*))?([-!"#$&'()*+,./:;<=>?@[\\\]^_`{|}~ ]?)(.?)/suy;
+/** Wider fields are no use to anybody; Mosquitto's clients would print them for minutes. */
+const MAX_WIDTH = 1_000_000;
 
 /** @throws ClientUsageError */
 export function parseMessageFormat(format: string): MessageFormat {
   const pieces: FormatPiece[] = [];
   let text = '';
   const endText = () => {
-    if (text !== '') pieces.push({ kind: 'text', bytes: encodeUtf8(text) });
+    if (text !== '') pieces.push({ kind: 'text', bytes: encodeWord(text) });
     text = '';
   };
   for (let i = 0; i < format.length;) {
     const character = format[i]!;
     if (character === '%') {
       parameter.lastIndex = i;
-      const [whole, minus, zero, width, precision, code] = parameter.exec(format)!;
+      const [whole, minus, zero, width, precision, separator, code] = parameter.exec(format)!;
       i += whole.length;
       if (code === undefined || code === '') throw usage('Incomplete format specifier.');
       if (code === '%') text += '%';
@@ -58,8 +62,9 @@ export function parseMessageFormat(format: string): MessageFormat {
           code,
           leftAligned: minus === '-',
           zeroPadded: minus === '' && zero === '0',
-          width: Number(width),
-          precision: precision === undefined ? -1 : Number(precision),
+          width: fieldWidth(width!),
+          precision: precision === undefined ? -1 : fieldWidth(precision),
+          separator: separator === '' ? ' ' : separator!,
         });
       } else throw usage(`Invalid format specifier '${code}'.`);
     } else if (character === '@') {
@@ -84,6 +89,12 @@ export function parseMessageFormat(format: string): MessageFormat {
   }
   endText();
   return pieces;
+}
+
+function fieldWidth(digits: string): number {
+  const width = Number(digits);
+  if (width > MAX_WIDTH) throw usage(`Field width ${digits} in format is larger than ${MAX_WIDTH}.`);
+  return width;
 }
 
 function usage(message: string): ClientUsageError {

@@ -1,5 +1,7 @@
 // What `martlet pub`, `sub` and their kin need of the process they run in; tests and embedders hand in their own.
-import { write as writeFd } from 'node:fs';
+import type { SrvRecord } from 'node:dns';
+import { readFileSync, write as writeFd } from 'node:fs';
+import type { Environment } from './client-option-file.ts';
 
 /** Bytes out, in order. Nothing waits inside the event loop, so a slow reader never stops keep alive. */
 export interface CommandOutput {
@@ -21,6 +23,11 @@ export interface CommandIo {
   readonly stderr: CommandOutput;
   readonly stdin: () => ReadableStream<Uint8Array>;
   readonly pid: number;
+  readonly env: Environment;
+  /** All words of the process as bytes, ours last; null where the system does not keep them. */
+  readonly rawWords: () => Uint8Array[] | null;
+  /** Asks the DNS; rejects where it knows of none. */
+  readonly resolveSrv: (name: string) => Promise<SrvRecord[]>;
   /** Calls back at SIGINT and SIGTERM until the result is called. */
   readonly onStopSignal: (callback: () => void) => () => void;
 }
@@ -164,6 +171,9 @@ export function processIo(): CommandIo {
     stderr: new FileOutput(2),
     stdin: () => Bun.stdin.stream(),
     pid: process.pid,
+    env: process.env,
+    rawWords: readRawWords,
+    resolveSrv: async (name) => (await import('node:dns/promises')).resolveSrv(name),
     onStopSignal: (callback) => {
       process.on('SIGINT', callback);
       process.on('SIGTERM', callback);
@@ -173,4 +183,19 @@ export function processIo(): CommandIo {
       };
     },
   };
+}
+
+function readRawWords(): Uint8Array[] | null {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync('/proc/self/cmdline');
+  } catch {
+    // Only Linux has it.
+    return null;
+  }
+  const words: Uint8Array[] = [];
+  for (let start = 0, end = bytes.indexOf(0); end >= 0; start = end + 1, end = bytes.indexOf(0, start)) {
+    words.push(bytes.subarray(start, end));
+  }
+  return words;
 }

@@ -4,7 +4,7 @@ import { OutgoingMessage } from '../client/outgoing-message.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
 import type { CommandIo } from './client-io.ts';
 import type { ClientOptions } from './client-options.ts';
-import { describePublishRefusal, ExitStatus, reasonText } from './client-outcome.ts';
+import { describePublishFailure, describePublishRefusal, ExitStatus } from './client-outcome.ts';
 import { ClientRun } from './client-run.ts';
 
 /** Reading stops above these and goes on below. */
@@ -38,10 +38,8 @@ export class LinePublisher {
         if (isFirst) this.readLines().catch((error: unknown) => this.giveUp(error));
         this.proceed();
       },
-      onPublished: (_client, message, reasonCode) => {
-        if (reasonCode >= 0x80) {
-          this.run.reportError(`Warning: Publish ${message.packetId} failed: ${reasonText(reasonCode)}.`);
-        }
+      onPublished: (_client, message, reasonCode, properties) => {
+        if (reasonCode >= 0x80) this.run.reportError(describePublishFailure(message.packetId, reasonCode, properties));
         this.proceed();
       },
       onDrain: () => this.proceed(),

@@ -1,12 +1,19 @@
-// The command line of `martlet pub` and `sub`: what Mosquitto's clients take, in the same words.
+// The command line of `martlet pub`, `sub` and `rr`: what Mosquitto's clients take, in the same words.
+import { nearestName } from '../config/nearest-name.ts';
 import type { QoS } from '../protocol/packet-type.ts';
 import { ProtocolVersion } from '../protocol/packet-type.ts';
-import { clientOptionRows, type ClientOptionRow } from './client-option-rows.ts';
+import type { RetainHandling } from '../protocol/subscribe.ts';
+import type { SocksProxy } from '../transport/client-socks.ts';
+import type { MessageFormat } from './client-format.ts';
+import { type Environment, readOptionFile } from './client-option-file.ts';
+import type { ClientOptionRow } from './client-option-row.ts';
+import { rowsByName } from './client-option-rows.ts';
 import { type CommandProperties, noProperties } from './client-properties.ts';
 import { ClientUsageError } from './client-usage-error.ts';
-import type { MessageFormat } from './client-format.ts';
 
-export type ClientCommand = 'pub' | 'sub';
+export type ClientCommand = 'pub' | 'sub' | 'rr';
+/** Commands that connect in the same way. */
+export type ConnectingCommand = ClientCommand | 'ctrl';
 
 /** Where the payload comes from. */
 export type MessageSource =
@@ -18,11 +25,17 @@ export type MessageSource =
 
 /** What a command line says; rows of the option table fill it in. */
 export interface ClientOptions {
-  readonly command: ClientCommand;
+  readonly command: ConnectingCommand;
   hostname: string;
   /** Null: the default of the scheme. 0: `hostname` is the path of a unix socket. */
   port: number | null;
   isWebSocket: boolean;
+  /** Ask for SRV records of `hostname`. */
+  usesSrv: boolean;
+  /** Of this machine: a name or an address. */
+  bindAddress: string | null;
+  proxy: SocksProxy | null;
+  wantsMultipath: boolean;
   cafile: string | null;
   capath: string | null;
   cert: string | null;
@@ -31,6 +44,16 @@ export interface ClientOptions {
   insecure: boolean;
   alpn: string | null;
   ciphers: string | null;
+  /** Hexadecimal digits, as they were given. */
+  psk: string | null;
+  pskIdentity: string | null;
+  /** As it was given. */
+  tlsVersion: string | null;
+  keyLogFile: string | null;
+  noTls: boolean;
+  keyform: string | null;
+  tlsEngine: string | null;
+  tlsEngineKeyHash: string | null;
   noDelay: boolean;
   protocolVersion: ProtocolVersion;
   clientId: string | null;
@@ -52,12 +75,15 @@ export interface ClientOptions {
   properties: CommandProperties;
   debug: boolean;
   quiet: boolean;
-  // pub
+  // pub and rr
   source: MessageSource | null;
   retain: boolean;
   repeat: number;
   repeatDelayMs: number;
-  // sub
+  // rr
+  responseTopic: string | null;
+  measureLatency: boolean;
+  // sub and rr
   verbose: boolean;
   format: MessageFormat | null;
   endOfLine: boolean;
@@ -70,6 +96,10 @@ export interface ClientOptions {
   retainedOnly: boolean;
   removeRetained: boolean;
   retainAsPublished: boolean;
+  /** Null where it was not given. */
+  retainHandling: RetainHandling | null;
+  watch: boolean;
+  messageRate: boolean;
   filterOut: string[];
   unsubscribeTopics: string[];
   exitAfterSubscribe: boolean;
@@ -80,14 +110,25 @@ export interface ClientOptions {
 const INFINITE_EXPIRY = 0xffff_ffff;
 
 export type ParsedCommand =
-  { readonly kind: 'run'; readonly options: ClientOptions } | { readonly kind: 'help' } | { readonly kind: 'version' };
+  | {
+      readonly kind: 'run';
+      readonly options: ClientOptions;
+      /** For standard error. */
+      readonly warnings: readonly string[];
+    }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' };
 
-function defaultOptions(command: ClientCommand): ClientOptions {
+function defaultOptions(command: ConnectingCommand): ClientOptions {
   return {
     command,
     hostname: 'localhost',
     port: null,
     isWebSocket: false,
+    usesSrv: false,
+    bindAddress: null,
+    proxy: null,
+    wantsMultipath: false,
     cafile: null,
     capath: null,
     cert: null,
@@ -96,8 +137,16 @@ function defaultOptions(command: ClientCommand): ClientOptions {
     insecure: false,
     alpn: null,
     ciphers: null,
+    psk: null,
+    pskIdentity: null,
+    tlsVersion: null,
+    keyLogFile: null,
+    noTls: false,
+    keyform: null,
+    tlsEngine: null,
+    tlsEngineKeyHash: null,
     noDelay: false,
-    protocolVersion: ProtocolVersion.v311,
+    protocolVersion: command === 'rr' || command === 'ctrl' ? ProtocolVersion.v5 : ProtocolVersion.v311,
     clientId: null,
     clientIdPrefix: null,
     username: null,
@@ -107,7 +156,7 @@ function defaultOptions(command: ClientCommand): ClientOptions {
     sessionExpiryInterval: null,
     maximumInFlight: null,
     topics: [],
-    qos: 0,
+    qos: command === 'ctrl' ? 1 : 0,
     willTopic: null,
     willPayload: null,
     willQos: 0,
@@ -119,6 +168,8 @@ function defaultOptions(command: ClientCommand): ClientOptions {
     retain: false,
     repeat: 1,
     repeatDelayMs: 0,
+    responseTopic: null,
+    measureLatency: false,
     verbose: false,
     format: null,
     endOfLine: true,
@@ -129,6 +180,9 @@ function defaultOptions(command: ClientCommand): ClientOptions {
     retainedOnly: false,
     removeRetained: false,
     retainAsPublished: false,
+    retainHandling: null,
+    watch: false,
+    messageRate: false,
     filterOut: [],
     unsubscribeTopics: [],
     exitAfterSubscribe: false,
@@ -136,35 +190,71 @@ function defaultOptions(command: ClientCommand): ClientOptions {
   };
 }
 
-/** @throws ClientUsageError */
-export function parseClientCommand(command: ClientCommand, args: readonly string[]): ParsedCommand {
-  const byName = new Map<string, ClientOptionRow>();
-  for (const row of clientOptionRows) {
-    if (row.commands.includes(command)) for (const name of row.names) byName.set(name, row);
-  }
+/**
+ * Options of a file first, then those of the command line.
+ *
+ * @throws ClientUsageError
+ */
+export function parseClientCommand(
+  command: ConnectingCommand,
+  args: readonly string[],
+  env: Environment,
+): ParsedCommand {
+  const rows = rowsByName(command);
   const options = defaultOptions(command);
-  for (let i = 0; i < args.length; i++) {
-    const word = args[i]!;
-    if (word === '--help') return { kind: 'help' };
-    if (word === '--version') return { kind: 'version' };
-    const row = byName.get(word);
-    if (row === undefined) throw new ClientUsageError(`Error: Unknown option '${word}'.`, 1);
+  const { lines, warning } = readOptionFile(command, args, rows, env);
+  for (const { words, file, line } of lines) {
+    try {
+      const ending = applyWords(options, words, rows);
+      if (ending !== null) return { kind: ending };
+    } catch (error) {
+      if (!(error instanceof ClientUsageError)) throw error;
+      throw new ClientUsageError(`${error.message}\n(${file}, line ${line})`, error.gap);
+    }
+  }
+  const ending = applyWords(options, args, rows);
+  if (ending !== null) return { kind: ending };
+  checkTogether(options);
+  const warnings = warning === null ? [] : [warning];
+  if (options.wantsMultipath) {
+    warnings.push(
+      'Warning: --mptcp is not available here: the connection is plain TCP. `mptcpize run` can change that.',
+    );
+  }
+  return { kind: 'run', options, warnings: options.quiet ? [] : warnings };
+}
+
+function applyWords(
+  options: ClientOptions,
+  words: readonly string[],
+  rows: ReadonlyMap<string, ClientOptionRow>,
+): 'help' | 'version' | null {
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    if (word === '--help') return 'help';
+    if (word === '--version') return 'version';
+    const row = rows.get(word);
+    if (row === undefined) throw new ClientUsageError(describeUnknown(word, rows.keys()), 1);
     if (row.takeWords !== null) {
-      i += row.takeWords(options, args.slice(i + 1));
+      i += row.takeWords(options, words.slice(i + 1));
       continue;
     }
     if (row.missing === null) {
       row.apply(options, '');
       continue;
     }
-    const value = args[++i];
+    const value = words[++i];
     if (value === undefined) {
       throw new ClientUsageError(`Error: ${row.names[0]} argument given but ${row.missing}.`, 2);
     }
     row.apply(options, value);
   }
-  checkTogether(options);
-  return { kind: 'run', options };
+  return null;
+}
+
+function describeUnknown(word: string, names: Iterable<string>): string {
+  const nearest = word.startsWith('--') ? nearestName(word, names) : null;
+  return `Error: Unknown option '${word}'.${nearest === null ? '' : ` Did you mean '${nearest}'?`}`;
 }
 
 /** What single options can't tell. */
@@ -178,19 +268,39 @@ function checkTogether(options: ClientOptions): void {
   if ((options.cert === null) !== (options.key === null)) {
     throw new ClientUsageError('Error: Both certfile and keyfile must be provided if one of them is set.', 1);
   }
+  checkKeys(options);
   if (options.protocolVersion === ProtocolVersion.v5) checkExpiry(options);
   else if (!options.cleanStart && options.clientId === null) {
     throw new ClientUsageError('Error: You must provide a client id if you are using the -c option.', 1);
   }
-  if (options.command === 'sub' && options.topics.length === 0) {
-    throw new ClientUsageError('Error: You must specify a topic to subscribe to.', 1);
-  }
-  if (options.retainedOnly && options.noRetained) {
-    throw new ClientUsageError("\nError: Combining '-R' and '--retained-only' makes no sense.", 0);
+  if (options.command === 'sub' && options.topics.length === 0 && options.unsubscribeTopics.length === 0) {
+    const what = 'You must specify a topic to subscribe to (-t) or unsubscribe from (-U).';
+    throw new ClientUsageError(`Error: ${what}`, 1);
   }
   const hasProperties = Object.values(options.properties).some((properties) => properties !== null);
   if (hasProperties && options.protocolVersion !== ProtocolVersion.v5) {
     throw new ClientUsageError('Error: Properties need protocol version mqttv5.', 1);
+  }
+}
+
+function checkKeys(options: ClientOptions): void {
+  const { cafile, capath, key, keyform, psk, pskIdentity, tlsEngine, tlsEngineKeyHash } = options;
+  if (keyform !== null && key === null) {
+    throw new ClientUsageError('Error: If keyform is set, keyfile must be also specified.', 1);
+  }
+  if (tlsEngineKeyHash !== null && (keyform === null || tlsEngine === null)) {
+    const what = 'when using tls-engine-kpass-sha1, both tls-engine and keyform must also be provided.';
+    throw new ClientUsageError(`Error: ${what}`, 1);
+  }
+  if (psk !== null && (cafile !== null || capath !== null)) {
+    throw new ClientUsageError('Error: Only one of --psk or --cafile/--capath may be used at once.', 1);
+  }
+  if (psk !== null && pskIdentity === null) {
+    throw new ClientUsageError('Error: --psk-identity required if --psk used.', 1);
+  }
+  // Mosquitto's clients go on without any TLS.
+  if (pskIdentity !== null && psk === null) {
+    throw new ClientUsageError('Error: --psk required if --psk-identity used.', 1);
   }
 }
 
@@ -211,12 +321,12 @@ function checkExpiry(options: ClientOptions): void {
 
 /** TLS is on where anything to trust is given, by URL, or by the port that stands for it. */
 export function usesTls(options: ClientOptions): boolean {
-  return options.cafile !== null || options.capath !== null || options.useOsCertificates || options.port === 8883;
+  if (options.noTls) return false;
+  const { cafile, capath, psk, useOsCertificates, port } = options;
+  return cafile !== null || capath !== null || psk !== null || useOsCertificates || port === 8883;
 }
 
 /** The port to connect to; 0 for a unix socket. */
 export function portOf(options: ClientOptions): number {
-  if (options.port !== null) return options.port;
-  if (options.isWebSocket) return usesTls(options) ? 443 : 80;
-  return usesTls(options) ? 8883 : 1883;
+  return options.port ?? (usesTls(options) ? 8883 : 1883);
 }

@@ -1,9 +1,10 @@
 // What a user is told when a connection ends, and with which exit status: the words and numbers of Mosquitto's clients.
 import { type CloseCause, CloseKind } from '../client/client-handlers.ts';
 import { ProtocolVersion } from '../protocol/packet-type.ts';
+import type { Properties } from '../protocol/properties.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
 import { TransportError, TransportFailure } from '../transport/client-transport.ts';
-import type { ClientCommand } from './client-options.ts';
+import type { ConnectingCommand } from './client-options.ts';
 
 export interface Outcome {
   /** For standard error. */
@@ -16,9 +17,14 @@ export const ExitStatus = {
   success: 0,
   failure: 1,
   protocolError: 2,
+  invalidInput: 3,
   notConnected: 4,
   connectionLost: 7,
   tlsError: 8,
+  authorization: 11,
+  proxyError: 16,
+  qosNotSupported: 24,
+  packetTooLarge: 25,
   timeout: 27,
   /** Stopped before there was a connection. */
   stoppedEarly: 255,
@@ -102,13 +108,13 @@ const systemErrors: Readonly<Record<string, string>> = {
 };
 
 /** The end of a connection that nobody asked for. */
-export function describeClose(command: ClientCommand, cause: CloseCause, version: ProtocolVersion): Outcome {
+export function describeClose(command: ConnectingCommand, cause: CloseCause, version: ProtocolVersion): Outcome {
   switch (cause.kind) {
     case CloseKind.refused:
       return describeRefusal(command, cause.reasonCode, version);
     case CloseKind.serverDisconnect:
       // mosquitto_sub takes any DISCONNECT for the end it waited for.
-      return command === 'sub'
+      return command === 'sub' || command === 'rr'
         ? { messages: [], status: ExitStatus.success }
         : { messages: ['Error: The client is not currently connected.'], status: ExitStatus.notConnected };
     case CloseKind.protocolError:
@@ -125,7 +131,7 @@ export function describeClose(command: ClientCommand, cause: CloseCause, version
 
 const lost: Outcome = { messages: ['Error: The connection was lost.'], status: ExitStatus.connectionLost };
 
-function describeRefusal(command: ClientCommand, reasonCode: number, version: ProtocolVersion): Outcome {
+function describeRefusal(command: ConnectingCommand, reasonCode: number, version: ProtocolVersion): Outcome {
   const isV5 = version === ProtocolVersion.v5;
   const text = isV5 ? reasonText(reasonCode) : (returnCodes[reasonCode] ?? 'Connection Refused: unknown reason.');
   const messages = [`Connection error: ${text}`];
@@ -144,18 +150,61 @@ function describeTransport(error: TransportError): Outcome {
       const text = systemErrors[systemCode ?? ''] ?? error.message;
       return { messages: [`Error: ${text}`], status: ExitStatus.failure };
     }
-    case TransportFailure.tls:
-      if (systemCode?.startsWith('ERR_OSSL') === true) {
-        return { messages: ['Unable to connect (A TLS error occurred.).'], status: ExitStatus.failure };
-      }
-      return { messages: ['Error: A TLS error occurred.'], status: ExitStatus.tlsError };
-    case TransportFailure.certificate:
-      return { messages: ['Error: A TLS error occurred.'], status: ExitStatus.tlsError };
+    case TransportFailure.tls: {
+      const isOurs = systemCode?.startsWith('ERR_OSSL') === true || systemCode?.startsWith('ERR_BORING') === true;
+      const what = isOurs ? 'Unable to connect (A TLS error occurred.).' : 'Error: A TLS error occurred.';
+      const problem = /bad.decrypt/i.test(error.message) ? 'the pass phrase of the key is wrong' : error.message;
+      const why = `${isOurs ? 'TLS could not be set up' : 'The TLS handshake failed'}: ${problem}.`;
+      return { messages: [what, why], status: isOurs ? ExitStatus.failure : ExitStatus.tlsError };
+    }
+    case TransportFailure.certificate: {
+      const why = `The certificate of the server is not accepted: ${certificateProblem(error)}.`;
+      return { messages: ['Error: A TLS error occurred.', why], status: ExitStatus.tlsError };
+    }
+    case TransportFailure.proxy:
+      return describeProxy(error);
     case TransportFailure.webSocket:
       return { messages: [`Error: ${error.message}.`], status: ExitStatus.protocolError };
     case TransportFailure.lost:
       return lost;
   }
+}
+
+function describeProxy({ systemCode, message }: TransportError): Outcome {
+  const why = `The proxy: ${message}.`;
+  switch (systemCode) {
+    case 'EACCES':
+      return { messages: ['Error: Authorisation failed.', why], status: ExitStatus.authorization };
+    case 'ENOTCONN':
+      return { messages: ['Error: The client is not currently connected.', why], status: ExitStatus.notConnected };
+    default:
+      return { messages: ['Error: Proxy error.', why], status: ExitStatus.proxyError };
+  }
+}
+
+const untrusted = 'none of the trusted certificates signed it';
+const certificateProblems: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'it has expired',
+  CERT_NOT_YET_VALID: 'it is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: untrusted,
+  ERR_TLS_CERT_ALTNAME_INVALID: 'it names another host',
+  SELF_SIGNED_CERT_IN_CHAIN: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT: untrusted,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: untrusted,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: untrusted,
+};
+
+/** In words, since TLS libraries often give only a code. */
+function certificateProblem({ systemCode, message }: TransportError): string {
+  const code = systemCode ?? '';
+  const words = certificateProblems[code] ?? message;
+  return words === code || code === '' ? words : `${words} (${code})`;
+}
+
+/** What the broker said of a message that it did not take. */
+export function describePublishFailure(packetId: number, reasonCode: number, properties: Properties | null): string {
+  const more = properties?.reasonString;
+  return `Warning: Publish ${packetId} failed: ${reasonText(reasonCode)}.${more === undefined ? '' : `\n${more}`}`;
 }
 
 /** Why `publish` did not take a message. mosquitto_pub leaves with 0 after the first two, so we do. */

@@ -1,9 +1,9 @@
 import { open, readFile } from 'node:fs/promises';
 import { MAX_REMAINING_LENGTH } from '../protocol/packet-type.ts';
-import { encodeUtf8 } from '../protocol/utf8.ts';
-import { ClientSetupError } from './client-endpoint.ts';
 import type { CommandIo } from './client-io.ts';
 import type { MessageSource } from './client-options.ts';
+import { encodeWord } from './client-words.ts';
+import { ClientSetupError } from './client-setup-error.ts';
 
 /**
  * The payload of a message that is sent whole.
@@ -18,7 +18,7 @@ export async function loadPayload(
     case 'none':
       return new Uint8Array(0);
     case 'text':
-      return encodeUtf8(source.text);
+      return encodeWord(source.text);
     case 'file':
       return readPayloadFile(source.path);
     case 'stdin':

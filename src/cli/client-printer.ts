@@ -4,8 +4,9 @@ import type { Properties } from '../protocol/properties.ts';
 import { encodeUtf8 } from '../protocol/utf8.ts';
 import type { FormatPiece, MessageFormat } from './client-format.ts';
 import type { CommandOutput } from './client-io.ts';
+import { formatF, padWithZeros, separatedHex } from './client-numbers.ts';
 import { JsonWriter, rewriteJson } from './client-json.ts';
-import { strftime } from './client-strftime.ts';
+import { strftime } from '../log/strftime.ts';
 
 export interface PrinterOptions {
   readonly verbose: boolean;
@@ -113,6 +114,9 @@ export class MessagePrinter {
       case 'x':
       case 'X':
         return this.printHex(piece, message);
+      case 'f':
+      case 'd':
+        return this.printFloat(piece, message);
       case 'q':
         return output.write(String(message.qos));
       case 'r':
@@ -132,7 +136,9 @@ export class MessagePrinter {
       case 'C':
         return this.printString(piece, properties?.contentType);
       case 'R':
-        return this.printString(piece, properties?.responseTopic);
+        // Where there is none, Mosquitto leaves the width out as well.
+        if (properties?.responseTopic !== undefined) this.printString(piece, properties.responseTopic);
+        return;
       case 'D': {
         const data = properties?.correlationData ?? noBytes;
         return output.writeBytes(data, 0, data.length);
@@ -189,10 +195,14 @@ export class MessagePrinter {
     this.padRight(piece, length);
   }
 
-  /** Mosquitto halves the bytes that fit a width before it prints two digits of each; scripts may rely on the result. */
+  /** A width cuts the payload to so many bytes, and pads what is printed of it to so many digits: so does Mosquitto. */
   private printHex(piece: Parameter, message: IncomingMessage): void {
     const { payloadStart, payloadLength, bytes } = message;
-    const length = piece.width > 0 ? Math.min(payloadLength, piece.width) >> 1 : payloadLength;
+    const length = piece.width > 0 ? Math.min(payloadLength, piece.width) : payloadLength;
+    if (piece.precision > 0) {
+      this.output.write(separatedHex(piece, bytes.subarray(payloadStart, payloadStart + length)));
+      return;
+    }
     if (this.hex.length < length * 2) this.hex = new Uint8Array(length * 2);
     const digits = piece.code === 'x' ? HEX_LOWER : HEX_UPPER;
     for (let i = 0; i < length; i++) {
@@ -203,6 +213,24 @@ export class MessagePrinter {
     this.padLeft(piece, length * 2);
     this.output.writeBytes(this.hex, 0, length * 2);
     this.padRight(piece, length * 2);
+  }
+
+  /** The payload as it lies in the memory of the publisher: little-endian, as that of almost everybody is. */
+  private printFloat(piece: Parameter, message: IncomingMessage): void {
+    const { payloadStart, payloadLength, bytes } = message;
+    const size = piece.code === 'f' ? 4 : 8;
+    if (payloadLength !== size) {
+      const what = piece.code === 'f' ? 'float printing, but non-float data' : 'double printing, but non-double data';
+      this.reportError(`Error: requested ${what} received: ${payloadLength} bytes instead of ${size}.`);
+      return;
+    }
+    const view = new DataView(bytes.buffer, bytes.byteOffset + payloadStart, size);
+    const value = size === 4 ? view.getFloat32(0, true) : view.getFloat64(0, true);
+    const text = formatF(value, piece.precision < 0 ? 6 : piece.precision);
+    const isFinite = Number.isFinite(value);
+    if (piece.leftAligned) this.output.write(text.padEnd(piece.width));
+    else if (!piece.zeroPadded || !isFinite) this.output.write(text.padStart(piece.width));
+    else this.output.write(padWithZeros(text, piece.width));
   }
 
   private padLeft(piece: Parameter, length: number): void {
@@ -229,7 +257,7 @@ export class MessagePrinter {
     const zone = strftime('z', new Date(this.nowMs));
     writer.beginObject();
     writer.name('tst');
-    writer.string(`${this.isoLocal()}.${String(microseconds).padStart(6, '0')}Z${zone}`);
+    writer.string(`${this.isoLocal()}.${String(microseconds).padStart(6, '0')}${zone}`);
     writer.name('topic');
     writer.stringOfBytes(message.topicBytes, message.topicStart, message.topicEnd);
     writer.name('qos');

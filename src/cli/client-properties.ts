@@ -1,7 +1,9 @@
 // `-D COMMAND NAME VALUE`: properties of MQTT 5 on the command line.
+import { nearestName } from '../config/nearest-name.ts';
 import type { Properties } from '../protocol/properties.ts';
-import { encodeUtf8 } from '../protocol/utf8.ts';
-import { ClientUsageError, leadingInteger } from './client-usage-error.ts';
+import { isEncodableString } from '../protocol/utf8.ts';
+import { ClientUsageError, leadingInteger, wholeInteger } from './client-usage-error.ts';
+import { encodeWord } from './client-words.ts';
 
 /** Properties given for each packet; null where there are none. */
 export interface CommandProperties {
@@ -18,8 +20,17 @@ export function noProperties(): CommandProperties {
   return { connect: null, publish: null, subscribe: null, unsubscribe: null, disconnect: null, will: null };
 }
 
-/** Packets that have properties and that these commands do not let anybody set. */
-const commandsWithoutProperties = new Set(['puback', 'pubrec', 'pubrel', 'pubcomp', 'auth']);
+const acknowledgement = ['user-property', 'reason-string'];
+/** Packets that nobody can set properties of here, and those that they have. */
+const otherCommands: Readonly<Record<string, readonly string[]>> = {
+  puback: acknowledgement,
+  pubrec: acknowledgement,
+  pubrel: acknowledgement,
+  pubcomp: acknowledgement,
+  suback: acknowledgement,
+  unsuback: acknowledgement,
+  auth: [...acknowledgement, 'authentication-method', 'authentication-data'],
+};
 
 type Kind = 'text' | 'binary' | 'pair' | 'number' | 'identifier';
 
@@ -109,19 +120,32 @@ const rows = new Map<string, PropertyRow>([
  */
 export function takeProperty(words: readonly string[], properties: CommandProperties): number {
   const [commandWord, name, value] = words;
-  if (commandWord === undefined || name === undefined) throw notEnough();
+  if (commandWord === undefined || name === undefined || value === undefined) throw notEnough();
   const command = commandWord.toLowerCase();
   const isOurs = isPropertyCommand(command, properties);
-  if (!isOurs && !commandsWithoutProperties.has(command)) throw usage('Invalid command given in --property argument.');
+  const others = Object.hasOwn(otherCommands, command) ? otherCommands[command] : undefined;
+  if (!isOurs && others === undefined) {
+    throw usage(`Invalid command ${commandWord} given in --property argument.`);
+  }
   const row = rows.get(name);
-  if (row === undefined) throw usage('Invalid property name given in --property argument.');
-  if (!isOurs) throw usage(`${name} property not supported for ${commandWord} in --property argument.`);
-  if (!row.on.includes(command)) throw usage(`${name} property not allowed for ${commandWord} in --property argument.`);
-  if (value === undefined) throw notEnough();
+  if (row === undefined) {
+    const nearest = nearestName(name, rows.keys());
+    const hint = nearest === null ? '' : ` Did you mean '${nearest}'?`;
+    throw usage(`Invalid property name ${name} given in --property argument.${hint}`);
+  }
+  // A publish of ours may not name a subscription (v5 [MQTT-3.3.4-6]).
+  const isServers = command === 'publish' && name === 'subscription-identifier';
+  if (others?.includes(name) === true || isServers) {
+    throw usage(`${name} property not supported for ${commandWord} in --property argument.`);
+  }
+  if (!isOurs || !row.on.includes(command))
+    throw usage(`${name} property not allowed for ${commandWord} in --property argument.`);
   const target = (properties[command] ??= {});
   if (row.kind === 'pair') {
     const second = words[3];
     if (second === undefined) throw notEnough();
+    checkText(name, value);
+    checkText(name, second);
     (target.userProperties ??= []).push([value, second]);
     return 4;
   }
@@ -139,11 +163,25 @@ export function takeProperty(words: readonly string[], properties: CommandProper
 }
 
 function parseValue(row: PropertyRow, name: string, value: string): string | Uint8Array | number {
-  if (row.kind === 'text') return value;
-  if (row.kind === 'binary') return encodeUtf8(value);
-  const parsed = leadingInteger(value);
+  if (row.kind === 'text') {
+    checkText(name, value);
+    return value;
+  }
+  if (row.kind === 'binary') {
+    const bytes = encodeWord(value);
+    if (bytes.length > U16) throw usage(`Property value too long for property ${name}.`);
+    return bytes;
+  }
+  const parsed = row.maximum > U16 ? wholeInteger(value) : leadingInteger(value);
+  if (parsed === null) throw usage(`Property value '${value}' not a number.`);
   if (parsed >= 0 && parsed <= row.maximum) return parsed;
   throw usage(`Property value (${parsed}) out of range for property ${name}.`);
+}
+
+/** @throws ClientUsageError for what is no UTF-8 string of MQTT */
+function checkText(name: string, value: string): void {
+  if (isEncodableString(value)) return;
+  throw new ClientUsageError(`Error adding property ${name}: its value is not UTF-8, or longer than 65535 bytes.`, 1);
 }
 
 function isPropertyCommand(command: string, properties: CommandProperties): command is PropertyCommand {

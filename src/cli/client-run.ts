@@ -1,17 +1,19 @@
-// One run of `martlet pub` or `sub`: a client from its first connection to the exit status.
+// One run of `martlet pub`, `sub` or `rr`: a client from its first connection to the exit status.
 import { ClientContext } from '../client/client-context.ts';
 import { type ClientHandlers, type CloseCause, CloseKind, ignoreAll } from '../client/client-handlers.ts';
 import { type ClientSettings, defaultClientSettings } from '../client/client-settings.ts';
 import { MqttClient } from '../client/mqtt-client.ts';
 import { ProtocolVersion } from '../protocol/packet-type.ts';
 import type { Properties } from '../protocol/properties.ts';
-import { encodeUtf8 } from '../protocol/utf8.ts';
+import { isEncodableString } from '../protocol/utf8.ts';
 import { type Connector, TransportError, TransportFailure } from '../transport/client-transport.ts';
-import { ClientSetupError, createConnector } from './client-endpoint.ts';
+import { createConnector } from './client-endpoint.ts';
 import type { CommandIo } from './client-io.ts';
 import type { ClientOptions } from './client-options.ts';
 import { describeClose, ExitStatus, type Outcome } from './client-outcome.ts';
 import { PacketTrace } from './client-trace.ts';
+import { encodeWord } from './client-words.ts';
+import { ClientSetupError } from './client-setup-error.ts';
 
 const TICK_MS = 250;
 /** As Mosquitto's library: no growth, no jitter; these are commands, not a fleet. */
@@ -21,6 +23,8 @@ const RECONNECT_MS = 1_000;
 export interface RunPart extends Partial<Omit<ClientHandlers, 'onClosed'>> {
   /** Whether a connection that breaks is replaced. */
   readonly reconnects: boolean;
+  /** What a command makes of an end that nobody asked for, where it is not what all others make of it. */
+  readonly outcome?: (cause: CloseCause, outcome: Outcome) => Outcome;
 }
 
 export class ClientRun {
@@ -59,7 +63,7 @@ export class ClientRun {
 
   /** Resolves with the exit status once all is over and its output has left. */
   async run(): Promise<number> {
-    this.connector = createConnector(this.options);
+    this.connector = await createConnector(this.options, this.io);
     const timer = setInterval(() => this.tick(), TICK_MS);
     this.client.open(this.connector, performance.now());
     const status = await this.finished.promise;
@@ -106,7 +110,8 @@ export class ClientRun {
       this.reconnectAtMs = performance.now() + RECONNECT_MS;
       return;
     }
-    this.finish(describeClose(this.options.command, cause, this.options.protocolVersion));
+    const outcome = describeClose(this.options.command, cause, this.options.protocolVersion);
+    this.finish(this.part.outcome?.(cause, outcome) ?? outcome);
   }
 
   private finish(outcome: Outcome): void {
@@ -130,6 +135,7 @@ function isWorthAnotherTry(cause: CloseCause): boolean {
       return true;
     case CloseKind.transport: {
       const failure = cause.error instanceof TransportError ? cause.error.failure : TransportFailure.lost;
+      if (failure === TransportFailure.proxy) return (cause.error as TransportError).systemCode !== 'EACCES';
       const passes: readonly TransportFailure[] = [
         TransportFailure.lost,
         TransportFailure.connect,
@@ -147,7 +153,8 @@ function isWorthAnotherTry(cause: CloseCause): boolean {
 
 function clientSettings(options: ClientOptions): ClientSettings {
   const isV5 = options.protocolVersion === ProtocolVersion.v5;
-  if (options.password !== null && options.username === null && !isV5) {
+  const isText = options.username === null || isEncodableString(options.username);
+  if (!isText || (options.password !== null && options.username === null && !isV5)) {
     throw new ClientSetupError('Error: Problem setting username and/or password.');
   }
   return {
@@ -156,35 +163,51 @@ function clientSettings(options: ClientOptions): ClientSettings {
     cleanStart: options.cleanStart,
     keepAlive: options.keepAlive,
     username: options.username,
-    password: options.password === null ? null : encodeUtf8(options.password),
+    password: options.password === null ? null : encodeWord(options.password),
     will:
       options.willTopic === null
         ? null
         : {
             topicName: options.willTopic,
-            payload: encodeUtf8(options.willPayload ?? ''),
+            payload: encodeWord(options.willPayload ?? ''),
             qos: options.willQos,
             retain: options.willRetain,
             properties: options.properties.will,
           },
-    properties: options.properties.connect,
+    properties: connectProperties(options),
     maximumInFlight: options.maximumInFlight,
     connectTimeoutMs: options.keepAlive * 1_000,
   };
+}
+
+/** Mosquitto's default: who prints more messages than that takes them all in any case. */
+const USUAL_RECEIVE_MAXIMUM = 20;
+
+/** Of a few messages that are wanted, none more is to be on its way when the last one has come. */
+function connectProperties({ properties, messageCount, command, protocolVersion }: ClientOptions): Properties | null {
+  const { connect } = properties;
+  if (protocolVersion !== ProtocolVersion.v5) return connect;
+  const count = command === 'rr' ? 1 : messageCount;
+  if (count === 0 || count >= USUAL_RECEIVE_MAXIMUM || connect?.receiveMaximum !== undefined) return connect;
+  return { ...connect, receiveMaximum: count };
 }
 
 const idLetters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /** MQTT 3.1 has no empty client identifier, so one is made up, as Mosquitto's library does. */
 function clientIdOf(options: ClientOptions, io: CommandIo): string {
-  if (options.clientId === '') throw new ClientSetupError('Error: Invalid id.');
-  if (!options.cleanStart && options.clientId === null) {
-    const more = options.command === 'sub' ? ' and/or clean_session' : '';
-    throw new ClientSetupError(`Error: Invalid id${more}.`);
+  const given = options.clientId ?? options.clientIdPrefix;
+  if (given !== null && (options.clientId === '' || !isEncodableString(given))) {
+    throw invalidId(options);
   }
+  if (!options.cleanStart && options.clientId === null) throw invalidId(options);
   if (options.clientId !== null) return options.clientId;
   if (options.clientIdPrefix !== null) return `${options.clientIdPrefix}${io.pid}`;
   if (options.protocolVersion !== ProtocolVersion.v31) return '';
   const random = crypto.getRandomValues(new Uint8Array(18));
   return `mosq-${Array.from(random, (byte) => idLetters[byte % idLetters.length]).join('')}`;
+}
+
+function invalidId({ command }: ClientOptions): ClientSetupError {
+  return new ClientSetupError(`Error: Invalid id${command === 'pub' ? '' : ' and/or clean_session'}.`);
 }

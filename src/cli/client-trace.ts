@@ -9,8 +9,8 @@ import type { CommandOutput } from './client-io.ts';
 
 export class PacketTrace implements ClientTrace {
   private readonly output: CommandOutput;
-  /** QoS 0 messages have no packet identifier; they are counted. */
-  private published = 0;
+  /** Mosquitto's library numbers QoS 0 messages, too: with what follows the last packet identifier. */
+  private lastId = 0;
 
   constructor(output: CommandOutput) {
     this.output = output;
@@ -19,6 +19,7 @@ export class PacketTrace implements ClientTrace {
   sent(client: MqttClient, packet: Packet): void {
     switch (packet.type) {
       case PacketType.subscribe:
+        this.lastId = packet.packetId;
         for (const one of packet.subscriptions) {
           const isV5 = client.protocolVersion === ProtocolVersion.v5;
           const options = (one.noLocal ? 4 : 0) | (one.retainAsPublished ? 8 : 0) | (one.retainHandling << 4);
@@ -31,6 +32,7 @@ export class PacketTrace implements ClientTrace {
         }
         return;
       case PacketType.unsubscribe:
+        this.lastId = packet.packetId;
         for (const topicFilter of packet.topicFilters) {
           this.line(client, `sending UNSUBSCRIBE (Mid: ${packet.packetId}, Topic: ${topicFilter})`);
         }
@@ -49,10 +51,10 @@ export class PacketTrace implements ClientTrace {
   }
 
   sentPublish(client: MqttClient, message: OutgoingMessage): void {
-    this.published++;
-    const { dup, qos, retain, packetId, topicName, payload } = message;
+    this.lastId = message.packetId || this.lastId + 1;
+    const { dup, qos, retain, topicName, payload } = message;
     const topic = topicName === '' ? '(null)' : topicName;
-    const flags = `d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${packetId || this.published}`;
+    const flags = `d${dup ? 1 : 0}, q${qos}, r${retain ? 1 : 0}, m${this.lastId}`;
     this.line(client, `sending PUBLISH (${flags}, '${topic}', ... (${payload.length} bytes))`);
   }
 

@@ -7,10 +7,12 @@ import { VERSION } from './version.ts';
 const summaries: Readonly<Record<ClientCommand, string>> = {
   pub: 'publishes messages on one topic',
   sub: 'subscribes to topics and prints the messages that come',
+  rr: 'sends a request and prints the response',
 };
 const synopses: Readonly<Record<ClientCommand, string>> = {
   pub: '{[-h HOST] [-p PORT] -t TOPIC | -L URL} {-m TEXT | -f FILE | -l | -s | -n} [OPTION ...]',
-  sub: '{[-h HOST] [-p PORT] -t FILTER ... | -L URL} [OPTION ...]',
+  sub: '{[-h HOST] [-p PORT] {-t FILTER ... | -U FILTER ...} | -L URL} [OPTION ...]',
+  rr: '{[-h HOST] [-p PORT] -t TOPIC | -L URL} -e TOPIC {-m TEXT | -f FILE | -s | -n} [OPTION ...]',
 };
 
 export function clientUsage(command: ClientCommand): string {
@@ -23,6 +25,9 @@ export function clientUsage(command: ClientCommand): string {
     `Usage: martlet ${command} ${synopses[command]}`,
     '',
     formatRows(rows),
+    '',
+    `Options may also stand in $XDG_CONFIG_HOME/mosquitto_${command} or ~/.config/mosquitto_${command}, one a line with its`,
+    'value; those of the command line come after them.',
     '',
   ].join('\n');
 }

@@ -6,8 +6,8 @@ import { formatRows } from './arguments.ts';
 export function configHelp(): string {
   const groups = optionGroups.map(({ title, options }) => {
     const rows = options.map((option) => {
-      const remarks = remarksOf(option).join(' ').replaceAll('`', '');
-      return [`${option.name} ${option.placeholder}`, `${remarks} [${option.default}]`] as const;
+      const remarks = `${remarksOf(option).join(' ')} [${option.default}]`.replaceAll('`', '');
+      return [`${option.name} ${option.placeholder}`, remarks] as const;
     });
     return `${title}\n\n${narrowRows(rows)}`;
   });

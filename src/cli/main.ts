@@ -33,9 +33,24 @@ const commands: Readonly<Record<string, Command>> = {
     run: async (args) => (await import('./sub.ts')).runSub(args),
     endsAtOnce: false,
   },
+  rr: {
+    summary: 'Send a request and wait for the response, as mosquitto_rr does.',
+    run: async (args) => (await import('./rr.ts')).runRr(args),
+    endsAtOnce: false,
+  },
+  ctrl: {
+    summary: 'Ask a broker that runs about itself, as mosquitto_ctrl does.',
+    run: async (args) => (await import('./ctrl.ts')).runCtrl(args),
+    endsAtOnce: false,
+  },
   passwd: {
     summary: 'Manage a file of users and passwords, as mosquitto_passwd does.',
     run: async (args) => (await import('./passwd.ts')).runPasswd(args),
+    endsAtOnce: false,
+  },
+  db: {
+    summary: 'Look into, check and copy the file of sessions and messages, or take over one of Mosquitto.',
+    run: async (args) => (await import('./db.ts')).runDb(args),
     endsAtOnce: false,
   },
   help: {
@@ -61,7 +76,8 @@ async function help(args: string[]): Promise<number> {
   else {
     const command = commandOf(topic);
     if (command === null) return refuse(describeUnknown(topic, [...Object.keys(commands), 'config']));
-    return command.run(['--help']);
+    // As with Mosquitto, a command itself may count its help for a failure.
+    await command.run(['--help']);
   }
   return ExitStatus.success;
 }

@@ -2,45 +2,30 @@
 import type { MqttClient } from '../client/mqtt-client.ts';
 import { OutgoingMessage } from '../client/outgoing-message.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
-import { ClientSetupError } from './client-endpoint.ts';
+import { runClientCommand } from './client-command.ts';
 import { type CommandIo, processIo } from './client-io.ts';
 import { LinePublisher } from './client-line-publisher.ts';
-import { type ClientOptions, type MessageSource, parseClientCommand } from './client-options.ts';
-import { describePublishRefusal, ExitStatus, reasonText } from './client-outcome.ts';
+import type { ClientOptions, MessageSource } from './client-options.ts';
+import { describePublishFailure, describePublishRefusal, ExitStatus } from './client-outcome.ts';
 import { loadPayload } from './client-payload.ts';
 import { ClientRun } from './client-run.ts';
-import { clientUsage, clientVersion, usageComplaint } from './client-usage.ts';
-import { ClientUsageError } from './client-usage-error.ts';
+import { clientUsage } from './client-usage.ts';
 
 /** @returns the exit status */
 export async function runPub(args: string[], io: CommandIo = processIo()): Promise<number> {
-  const status = await pub(args, io);
+  const status = await runClientCommand('pub', args, io, (options) => pub(options, io));
   await Promise.all([io.stdout.flush(), io.stderr.flush()]);
   return status;
 }
 
-async function pub(args: string[], io: CommandIo): Promise<number> {
-  let options: ClientOptions | null = null;
-  try {
-    const parsed = parseClientCommand('pub', args);
-    if (parsed.kind !== 'run') {
-      io.stdout.write(parsed.kind === 'help' ? clientUsage('pub') : clientVersion('pub'));
-      return ExitStatus.failure;
-    }
-    options = parsed.options;
-    const { source } = options;
-    if (source === null || options.topics.length === 0) {
-      io.stderr.write('Error: Both topic and message must be supplied.\n');
-      io.stdout.write(clientUsage('pub'));
-      return ExitStatus.failure;
-    }
-    return await (source.kind === 'lines' ? new LinePublisher(options, io).publish() : publishOne(options, source, io));
-  } catch (error) {
-    if (error instanceof ClientUsageError) io.stderr.write(usageComplaint('pub', error));
-    else if (!(error instanceof ClientSetupError)) throw error;
-    else if (options?.quiet !== true) io.stderr.write(`${error.message}\n`);
+async function pub(options: ClientOptions, io: CommandIo): Promise<number> {
+  const { source } = options;
+  if (source === null || options.topics.length === 0) {
+    io.stderr.write('Error: Both topic and message must be supplied.\n');
+    io.stdout.write(clientUsage('pub'));
     return ExitStatus.failure;
   }
+  return source.kind === 'lines' ? new LinePublisher(options, io).publish() : publishOne(options, source, io);
 }
 
 async function publishOne(
@@ -53,10 +38,8 @@ async function publishOne(
   const run = new ClientRun(options, io, {
     reconnects: false,
     onConnected: (client) => repeater.next(client),
-    onPublished: (client, message, reasonCode) => {
-      if (reasonCode >= 0x80) {
-        run.reportError(`Warning: Publish ${message.packetId} failed: ${reasonText(reasonCode)}.`);
-      }
+    onPublished: (client, message, reasonCode, properties) => {
+      if (reasonCode >= 0x80) run.reportError(describePublishFailure(message.packetId, reasonCode, properties));
       repeater.delivered(client);
     },
     onDrain: (client) => repeater.next(client),

@@ -1,8 +1,11 @@
 import { networkInterfaces } from 'node:os';
 import { type BoundListener, BrokerServer, localListeners } from '../broker/broker-server.ts';
-import type { Logger } from '../broker/log.ts';
+import type { ListenerInfo } from '../broker/listener-info.ts';
+import { LogTopics } from '../broker/log-topics.ts';
 import { type Config, type ListenerConfig, ListenerProtocol } from '../config/config.ts';
-import { CertificateError, ListenError } from '../transport/listener.ts';
+import type { LogWriter } from '../log/log-writer.ts';
+import { StoreError } from '../storage/session-store.ts';
+import { CertificateError, ListenError, type OpenListener } from '../transport/listener.ts';
 import { VERSION } from './version.ts';
 
 /** Something the broker needs could not be had; the message is one line for the operator. */
@@ -18,12 +21,24 @@ export interface RunningBroker {
   readonly listeners: readonly BoundListener[];
   /** Where a browser finds the status page; null without HTTP. */
   readonly httpUrl: string | null;
+  /** File that sessions and messages are kept in; null: none. */
+  readonly storePath: string | null;
   /**
-   * Reads the files of users and rules anew.
+   * Takes over of another configuration what can be, and reads the files anew that it names.
    *
-   * @throws ConfigError where one is wrong: the rules stay as they were
+   * @param config has the listeners that are open, in their order
+   * @returns what could not be taken over and stays as it was, a line each
    */
-  reload(): Promise<void>;
+  reconfigure(config: Config): Promise<string[]>;
+  /** Saves what sessions and retained messages there are. Answers with a line for the operator. */
+  save(): Promise<string>;
+  /**
+   * Writes who subscribes to what.
+   *
+   * @param write takes text; false ends the list
+   * @returns how many subscriptions were written
+   */
+  listSubscriptions(write: (text: string) => Promise<boolean>): Promise<number>;
   /** Closes every port, then every connection in order. */
   stop(): Promise<void>;
 }
@@ -31,31 +46,48 @@ export interface RunningBroker {
 /**
  * Opens all ports of a configuration, or none.
  *
- * @throws StartError
+ * @throws StartError; ConfigError where a file of users or rules is wrong
  */
-export async function openBroker(config: Config, log: Logger): Promise<RunningBroker> {
+export async function openBroker(config: Config, log: LogWriter): Promise<RunningBroker> {
   const startedAtMs = Date.now();
-  const server = new BrokerServer(config, log);
+  const server = new BrokerServer(config, log, openApi);
+  const topics = new LogTopics(server.broker);
+  log.attachTopics((type, line) => topics.publish(type, line));
   const listeners = await server.start().catch((error: unknown) => {
-    if (!(error instanceof ListenError || error instanceof CertificateError)) throw error;
+    if (!(error instanceof ListenError || error instanceof CertificateError || error instanceof StoreError))
+      throw error;
     throw new StartError(error.message, { cause: error });
   });
-  const stopServer = keptAlive(server);
+  const stopAlive = keptAlive(server);
+  const stopServer = () => {
+    // Who reads the log by MQTT still gets its last lines.
+    topics.flush();
+    return stopAlive();
+  };
+  const running: RunningBroker = {
+    listeners,
+    httpUrl: null,
+    storePath: server.storePath,
+    reconfigure: (next) => server.reconfigure(next),
+    save: () => save(server),
+    async listSubscriptions(write) {
+      const { listSubscriptions } = await import('../broker/subscription-list.ts');
+      return listSubscriptions(server.broker.tree, write);
+    },
+    stop: stopServer,
+  };
   const { httpListener } = config;
-  if (httpListener === null) return { listeners, httpUrl: null, reload: () => server.reload(), stop: stopServer };
+  if (httpListener === null) return running;
 
   const { HttpListenError, startHttp } = await import('../http/server.ts');
   try {
-    const status = listeners.map(({ config: one, info, url }) => ({
-      name: listenerName(one),
-      url,
-      connections: () => info.connections,
-    }));
+    const status = listeners
+      .filter(({ config: one }) => one.protocol !== ListenerProtocol.httpApi)
+      .map(({ config: one, info, url }) => ({ name: listenerName(one), url, connections: () => info.connections }));
     const http = startHttp(httpListener, server.broker, { version: VERSION, listeners: status, startedAtMs });
     return {
-      listeners,
+      ...running,
       httpUrl: http.url,
-      reload: () => server.reload(),
       async stop() {
         // The health check says that we go while connections end.
         await stopServer();
@@ -67,6 +99,30 @@ export async function openBroker(config: Config, log: Logger): Promise<RunningBr
     if (!(error instanceof HttpListenError)) throw error;
     throw new StartError(error.message, { cause: error });
   }
+}
+
+async function save(server: BrokerServer): Promise<string> {
+  const { durability } = server.broker;
+  if (durability === null) return describeUnsaved(server);
+  await durability.commitAll();
+  return `SIGUSR1: all changes are stored in ${server.storePath}.`;
+}
+
+/** A listener with `protocol http_api`. */
+async function openApi(config: ListenerConfig, info: ListenerInfo, server: BrokerServer): Promise<OpenListener> {
+  const { openApiListener } = await import('../http/api-listener.ts');
+  return openApiListener(config, {
+    version: VERSION,
+    access: () => server.broker.accessOf(info),
+    listeners: () => server.listenerFacts(),
+    systree: () => server.systree(),
+    log: server.broker.log,
+  });
+}
+
+function describeUnsaved({ broker }: BrokerServer): string {
+  const { sessions, retained } = broker;
+  return `SIGUSR1: nothing is saved, persistence is off (sessions: ${sessions.size}, retained messages: ${retained.count}).`;
 }
 
 /**
@@ -85,6 +141,7 @@ function keptAlive(server: BrokerServer): () => Promise<void> {
 
 /** What is spoken on a listener, for people. */
 export function listenerName({ protocol, certfile, pskHint, unixPath }: ListenerConfig): string {
+  if (protocol === ListenerProtocol.httpApi) return certfile === null ? 'HTTP API' : 'HTTP API with TLS';
   const name = protocol === ListenerProtocol.websockets ? 'MQTT over WebSocket' : 'MQTT';
   if (unixPath !== null) return `${name} on a unix socket`;
   if (pskHint !== null) return `${name} with TLS-PSK`;
@@ -100,28 +157,4 @@ export function loopbackListeners(port: number): ListenerConfig[] {
 
 function isIpv6Loopback({ address }: { address: string }): boolean {
   return address === '::1';
-}
-
-/** A signal this long after the first one is a second wish, in milliseconds. */
-const AGAIN_MS = 1_000;
-
-/**
- * Resolves with the first signal that ends the broker. One that comes a second or more after it ends the process at once,
- * for people who do not want to wait; an earlier one is the same wish, sent to a whole group of processes.
- *
- * @param onHangup called for each SIGHUP; where it is null, SIGHUP ends the broker, too
- */
-export function waitForEnd(onHangup: (() => void) | null): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let endedAtMs: number | null = null;
-    const end = (signal: NodeJS.Signals) => {
-      const nowMs = performance.now();
-      if (endedAtMs !== null && nowMs - endedAtMs >= AGAIN_MS) process.exit(1);
-      endedAtMs ??= nowMs;
-      resolve(signal);
-    };
-    process.on('SIGINT', end);
-    process.on('SIGTERM', end);
-    process.on('SIGHUP', onHangup ?? end);
-  });
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import {
   type Config,
   defaultConfig,
@@ -11,14 +11,17 @@ import { loadConfig, type ParsedConfig } from '../config/parse-config.ts';
 import { MAX_REMAINING_LENGTH } from '../protocol/packet-type.ts';
 import { type Flag, type ParsedArguments, parseArguments } from './arguments.ts';
 import { DEFAULT_FILE, formatBanner } from './banner.ts';
-import { describeFailure } from './broker.ts';
 import { ExitStatus } from './exit-status.ts';
-import { LogWriter } from './log-writer.ts';
-import { loopbackListeners, openBroker, type RunningBroker, StartError, waitForEnd } from './running-broker.ts';
+import { describeFailure } from './failure.ts';
+import { LogWriter } from '../log/log-writer.ts';
+import { dropPrivileges } from './privileges.ts';
+import { loopbackListeners, openBroker, type RunningBroker, StartError } from './running-broker.ts';
+import { waitForEnd } from './signals.ts';
 import { formatUsage } from './usage.ts';
 
 const DEFAULT_PORTS = { mqtt: 1883, websocket: 8083, http: 8080 };
 const LOOPBACK = '127.0.0.1';
+const DATA_FOLDER = './data';
 /** Fixed header and the largest Remaining Length: the most that the standard allows. */
 const LARGEST_PACKET = MAX_REMAINING_LENGTH + 5;
 
@@ -88,6 +91,7 @@ async function serve(given: ParsedArguments): Promise<number> {
     file === null ? { config: defaultConfig(), notices: [], given: new Set() } : loadConfig(file);
   for (const line of parsed.notices) process.stderr.write(`${file}: ${line}\n`);
   const config = completeConfig(parsed, given);
+  if (config.user !== null) dropPrivileges(config.user);
   const log = new LogWriter(config.log);
 
   // A terminal that is closed takes us along.
@@ -97,7 +101,7 @@ async function serve(given: ParsedArguments): Promise<number> {
     formatBanner({
       running,
       file,
-      isAnonymousAllowed: config.allowAnonymous === true || config.passwordFile !== null,
+      isAnonymousAllowed: config.security.allowAnonymous === true || config.security.passwordFile !== null,
       isLocalOnly: config.listeners.every(isLocal),
     }),
   );
@@ -111,7 +115,8 @@ async function serve(given: ParsedArguments): Promise<number> {
 
 /**
  * What the file says, and for the rest what suits somebody who tries things out: two listeners and HTTP on loopback,
- * packets as large as the standard allows, refusals in words, a log of what is wrong.
+ * sessions and messages kept in ./data, packets as large as the standard allows, refusals in words, a log of what is
+ * wrong.
  */
 function completeConfig({ config, given: inFile }: ParsedConfig, given: ParsedArguments): Config {
   const host = given.one('--host');
@@ -124,7 +129,7 @@ function completeConfig({ config, given: inFile }: ParsedConfig, given: ParsedAr
         websocketsPath: '/mqtt',
       })),
     ];
-    config.allowAnonymous ??= config.listeners.every(isLocal);
+    config.security.allowAnonymous ??= config.listeners.every(isLocal);
   } else if (['--port', '--ws-port', '--host'].some((name) => given.has(name))) {
     process.stderr.write(
       'The configuration file opens listeners of its own: --port, --ws-port and --host open none.\n',
@@ -135,6 +140,12 @@ function completeConfig({ config, given: inFile }: ParsedConfig, given: ParsedAr
     port: httpPort ?? config.httpListener?.port ?? DEFAULT_PORTS.http,
     host: host ?? config.httpListener?.host ?? LOOPBACK,
   };
+  const { persistence } = config;
+  if (!inFile.has('persistence')) persistence.isOn = true;
+  if (!inFile.has('persistence_location')) {
+    persistence.location = DATA_FOLDER;
+    if (persistence.isOn) mkdirSync(DATA_FOLDER, { recursive: true });
+  }
   if (!inFile.has('max_packet_size')) config.broker.maxPacketSize = LARGEST_PACKET;
   if (!inFile.has('reason_strings')) config.broker.reasonStrings = true;
   if (!inFile.has('response_topic_prefix')) config.broker.responseTopicPrefix = 'response/';

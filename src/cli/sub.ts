@@ -6,14 +6,14 @@ import { OutgoingMessage } from '../client/outgoing-message.ts';
 import { ReasonCode } from '../protocol/reason-code.ts';
 import { RetainHandling } from '../protocol/subscribe.ts';
 import { topicMatches } from '../protocol/topic.ts';
-import { ClientSetupError } from './client-endpoint.ts';
+import { runClientCommand } from './client-command.ts';
 import { type CommandIo, processIo } from './client-io.ts';
-import { type ClientOptions, parseClientCommand } from './client-options.ts';
+import type { ClientOptions } from './client-options.ts';
 import { ExitStatus, reasonText } from './client-outcome.ts';
 import { MessagePrinter } from './client-printer.ts';
 import { ClientRun } from './client-run.ts';
-import { clientUsage, clientVersion, usageComplaint } from './client-usage.ts';
 import { ClientUsageError } from './client-usage-error.ts';
+import { WatchScreen } from './client-watch.ts';
 
 /** Messages are read no further while standard output has this much left to take. */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
@@ -22,7 +22,16 @@ const FLUSH_LIMIT_MS = 1_000;
 
 /** @returns the exit status */
 export async function runSub(args: string[], io: CommandIo = processIo()): Promise<number> {
-  const { status, wasStopped } = await sub(args, io);
+  let wasStopped = false;
+  const status = await runClientCommand('sub', args, io, async (options) => {
+    if (options.retainedOnly && options.noRetained) {
+      throw new ClientUsageError("\nError: Combining '-R' and '--retained-only' makes no sense.", 0);
+    }
+    const subscriber = new Subscriber(options, io);
+    const result = await subscriber.subscribe();
+    ({ wasStopped } = subscriber);
+    return result;
+  });
   const flushed = Promise.all([io.stdout.flush(), io.stderr.flush()]);
   if (!wasStopped) await flushed;
   else {
@@ -32,26 +41,6 @@ export async function runSub(args: string[], io: CommandIo = processIo()): Promi
     clearTimeout(timer);
   }
   return status;
-}
-
-async function sub(args: string[], io: CommandIo): Promise<{ status: number; wasStopped: boolean }> {
-  let quiet = false;
-  try {
-    const parsed = parseClientCommand('sub', args);
-    if (parsed.kind !== 'run') {
-      io.stdout.write(parsed.kind === 'help' ? clientUsage('sub') : clientVersion('sub'));
-      return { status: ExitStatus.failure, wasStopped: false };
-    }
-    quiet = parsed.options.quiet;
-    const subscriber = new Subscriber(parsed.options, io);
-    const status = await subscriber.subscribe();
-    return { status, wasStopped: subscriber.wasStopped };
-  } catch (error) {
-    if (error instanceof ClientUsageError) io.stderr.write(usageComplaint('sub', error));
-    else if (!(error instanceof ClientSetupError)) throw error;
-    else if (!quiet) io.stderr.write(`${error.message}\n`);
-    return { status: ExitStatus.failure, wasStopped: false };
-  }
 }
 
 class Subscriber {
@@ -64,6 +53,11 @@ class Subscriber {
   /** No further message counts; what is left to do is to have retained messages removed. */
   private isDone = false;
   private isPaused = false;
+  /** UNSUBACKs that have not come, where nothing is subscribed to. */
+  private pendingUnsubscriptions = 0;
+  /** Since the last count of `--message-rate`. */
+  private counted = 0;
+  private readonly watch: WatchScreen | null;
 
   /** @throws ClientSetupError */
   constructor(options: ClientOptions, io: CommandIo) {
@@ -75,22 +69,29 @@ class Subscriber {
       onSubscribed: (_client, packetId, suback) => {
         if (suback !== null) this.handleSuback(packetId, suback.reasonCodes);
       },
+      onUnsubscribed: (_client, _packetId, unsuback) => {
+        if (unsuback !== null) this.handleUnsuback();
+      },
       onMessage: (client, message) => this.handleMessage(client, message),
       onPublished: (client) => this.leaveWhenDone(client),
     });
     this.printer = new MessagePrinter(options, io.stdout, (message) => this.run.reportError(message));
+    this.watch = options.watch && !options.messageRate ? new WatchScreen(io.stdout) : null;
   }
 
   async subscribe(): Promise<number> {
     const { run, options } = this;
+    this.watch?.begin(options.hostname);
     const stopListening = this.io.onStopSignal(() => this.stop());
     const timer =
       options.timeout === 0 ? null : setTimeout(() => this.timeOut(), Math.min(options.timeout * 1_000, 2 ** 31 - 1));
+    const counter = options.messageRate ? setInterval(() => this.printRate(), 1_000) : null;
     try {
       return await run.run();
     } finally {
       stopListening();
       if (timer !== null) clearTimeout(timer);
+      if (counter !== null) clearInterval(counter);
     }
   }
 
@@ -116,20 +117,43 @@ class Subscriber {
 
   private requestTopics(client: MqttClient): void {
     const { topics, unsubscribeTopics, qos, retainAsPublished, properties } = this.options;
+    const retainHandling = this.retainHandling();
     const subscriptions = topics.map((topicFilter) => ({
       topicFilter,
       qos,
       noLocal: false,
       retainAsPublished,
-      retainHandling: RetainHandling.send,
+      retainHandling,
     }));
-    let result = client.subscribe(subscriptions, properties.subscribe);
+    let result = topics.length === 0 ? 1 : client.subscribe(subscriptions, properties.subscribe);
     for (const topicFilter of unsubscribeTopics) {
       if (result > 0) result = client.unsubscribe([topicFilter], properties.unsubscribe);
     }
+    this.pendingUnsubscriptions = unsubscribeTopics.length;
     if (result > 0) return;
     this.run.reportError(`Error: ${reasonText(-result)}.`);
     this.run.leave(ExitStatus.failure);
+  }
+
+  /** With `-R` the broker need not send what is not printed, unless it is to be removed. */
+  private retainHandling(): RetainHandling {
+    const { retainHandling, noRetained, removeRetained } = this.options;
+    if (retainHandling !== null) return retainHandling;
+    return noRetained && !removeRetained ? RetainHandling.never : RetainHandling.send;
+  }
+
+  private handleUnsuback(): void {
+    const { topics, exitAfterSubscribe } = this.options;
+    this.pendingUnsubscriptions--;
+    if (exitAfterSubscribe && topics.length === 0 && this.pendingUnsubscriptions === 0) {
+      this.run.leave(ExitStatus.success);
+    }
+  }
+
+  private printRate(): void {
+    if (!this.run.wasConnected) return;
+    this.io.stdout.write(`${this.counted} msgs/s\n`);
+    this.counted = 0;
   }
 
   private handleSuback(packetId: number, reasonCodes: readonly number[]): void {
@@ -142,8 +166,12 @@ class Subscriber {
   }
 
   private handleMessage(client: MqttClient, message: IncomingMessage): number {
-    if (this.isDone) return ACKNOWLEDGE;
     const { options } = this;
+    if (options.messageRate) {
+      this.counted++;
+      return ACKNOWLEDGE;
+    }
+    if (this.isDone) return ACKNOWLEDGE;
     // Debug output shows the acknowledgement before the message, and DISCONNECT must not come before it.
     if (message.acknowledgement !== 0 && (options.debug || options.messageCount > 0)) {
       client.acknowledge(message.acknowledgement);
@@ -170,7 +198,9 @@ class Subscriber {
     const { randomFilter } = this.options;
     if (randomFilter < 100 && Math.random() * 100 >= randomFilter) return;
     const { stdout } = this.io;
+    this.watch?.moveTo(message.topicName);
     this.printer.print(message);
+    this.watch?.moveToEnd();
     if (stdout.isBroken) {
       this.run.leave(ExitStatus.success);
       return;

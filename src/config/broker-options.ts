@@ -2,13 +2,13 @@ import type { QoS } from '../protocol/packet-type.ts';
 
 /** Limits and switches of a broker; names are those of mosquitto.conf in camelCase. */
 export interface BrokerOptions {
-  allowZeroLengthClientid: boolean;
-  autoIdPrefix: string;
   /** Window of outgoing, and Receive Maximum of incoming, QoS 1 and 2 messages; 0: 65,535. */
   maxInflightMessages: number;
+  /** Bytes of them in flight from which on no further one is sent; 0: no limit. */
+  maxInflightBytes: number;
   /** Messages queued behind the window of a session; 0: no limit. */
   maxQueuedMessages: number;
-  /** Bytes queued behind the window of a session; 0: no limit. */
+  /** Bytes queued behind the window of a session from which on no further message is queued; 0: no limit. */
   maxQueuedBytes: number;
   /** Seconds; a longer Keep Alive, and none at all, is shortened in MQTT 5 and refused before. 0 and 65,535: no limit. */
   maxKeepalive: number;
@@ -23,7 +23,21 @@ export interface BrokerOptions {
   maxQos: QoS;
   retainAvailable: boolean;
   queueQos0Messages: boolean;
-  /** Connections of all listeners; -1: no limit. */
+  /** What becomes of a message for a session whose queue is full. */
+  queueFull: 'drop_new' | 'drop_oldest' | 'disconnect';
+  /** Deliver at the QoS of the subscription, even where the message came at a lower one. */
+  upgradeOutgoingQos: boolean;
+  /** MQTT before 5: a copy for each of a client's subscriptions that match, not one in all. */
+  allowDuplicateMessages: boolean;
+  /** Retained messages whose publisher may no longer write to the topic are not sent to new subscriptions. */
+  checkRetainSource: boolean;
+  /** Seconds between two looks for retained messages that expired; 0: they go when a search meets them. */
+  retainExpiryInterval: number;
+  /** Bytes that clients may make the broker keep; 0: no limit. */
+  memoryLimit: number;
+  /** Sessions, of clients that are connected or away; 0 or less: no limit. */
+  globalMaxClients: number;
+  /** Connections of all listeners; 0 or less: no limit. */
   globalMaxConnections: number;
   /** Seconds a connection has for its CONNECT. */
   connectTimeout: number;
@@ -37,12 +51,13 @@ export interface BrokerOptions {
   reasonStrings: boolean;
   /** First part of the Response Information a client may ask for, or null to give none. */
   responseTopicPrefix: string | null;
+  /** Answer requests under `$CONTROL/broker/v1`. */
+  enableControlApi: boolean;
 }
 
 export const defaultBrokerOptions: BrokerOptions = {
-  allowZeroLengthClientid: true,
-  autoIdPrefix: 'auto-',
   maxInflightMessages: 20,
+  maxInflightBytes: 0,
   maxQueuedMessages: 1_000,
   maxQueuedBytes: 0,
   maxKeepalive: 65_535,
@@ -53,6 +68,13 @@ export const defaultBrokerOptions: BrokerOptions = {
   maxQos: 2,
   retainAvailable: true,
   queueQos0Messages: false,
+  queueFull: 'drop_new',
+  upgradeOutgoingQos: false,
+  allowDuplicateMessages: false,
+  checkRetainSource: true,
+  retainExpiryInterval: 3_600,
+  memoryLimit: 0,
+  globalMaxClients: -1,
   globalMaxConnections: -1,
   connectTimeout: 30,
   maxOutgoingBytes: 16 * 1024 * 1024,
@@ -60,4 +82,5 @@ export const defaultBrokerOptions: BrokerOptions = {
   connectionMessages: true,
   reasonStrings: false,
   responseTopicPrefix: null,
+  enableControlApi: false,
 };

@@ -17,10 +17,13 @@ const MOST_SHOWN = 20;
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly ConfigProblem[];
+  /** Nothing is wrong but that plugins cannot be loaded, for which Mosquitto has an exit status of its own. */
+  readonly isPlugin: boolean;
 
-  constructor(problems: readonly ConfigProblem[]) {
+  constructor(problems: readonly ConfigProblem[], isPlugin = false) {
     super(describeProblems(problems).join('\n'));
     this.problems = problems;
+    this.isPlugin = isPlugin;
   }
 }
 

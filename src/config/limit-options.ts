@@ -10,8 +10,26 @@ export const limitOptions: readonly Option[] = [
     name: 'global_max_connections',
     kind: limitOrMinusOne('a number of connections'),
     default: '-1',
-    summary: 'Most connections of all listeners together.',
+    summary: 'Most connections of all listeners together; 0 is no limit either.',
     apply: ({ broker }, value) => void (broker.globalMaxConnections = value),
+  }),
+  globalOption({
+    name: 'global_max_clients',
+    kind: limitOrMinusOne('a number of clients'),
+    default: '-1',
+    summary:
+      'Most sessions, of clients that are connected and of clients that are away: others are refused as long as there ' +
+      'are so many. 0 is no limit either.',
+    apply: ({ broker }, value) => void (broker.globalMaxClients = value),
+  }),
+  globalOption({
+    name: 'memory_limit',
+    kind: integer(0, Number.MAX_SAFE_INTEGER, 'a number of bytes'),
+    default: '0: none',
+    summary:
+      'Most memory that clients may make the broker keep, by its own estimate and without that of the process itself. ' +
+      'Above it nothing more is kept: see below.',
+    apply: ({ broker }, value) => void (broker.memoryLimit = value),
   }),
   globalOption({
     name: 'connect_timeout',
@@ -40,7 +58,10 @@ export const limitOptions: readonly Option[] = [
     kind: integer(0, MAX_REMAINING_LENGTH, 'a number of bytes'),
     default: '0',
     summary: 'Most bytes of a payload; 0 is no limit but that of `max_packet_size`.',
-    apply: ({ broker }, value) => void (broker.messageSizeLimit = value),
+    apply({ broker }, value, { notices }) {
+      notices.push('Note: It is recommended to replace `message_size_limit` with `max_packet_size`.');
+      broker.messageSizeLimit = value;
+    },
   }),
   globalOption({
     name: 'max_inflight_messages',
@@ -48,6 +69,15 @@ export const limitOptions: readonly Option[] = [
     default: '20',
     summary: 'Most QoS 1 and 2 messages under way to a client, and from an MQTT 5 client; 0 is no limit.',
     apply: ({ broker }, value) => void (broker.maxInflightMessages = value === 65_535 ? 0 : value),
+  }),
+  globalOption({
+    name: 'max_inflight_bytes',
+    kind: limit('a number of bytes'),
+    default: '0',
+    summary:
+      'With so many bytes of QoS 1 and 2 messages under way to a client no further one is sent, so that one may be ' +
+      'larger; 0 is no limit.',
+    apply: ({ broker }, value) => void (broker.maxInflightBytes = value),
   }),
   globalOption({
     name: 'max_queued_messages',
@@ -60,7 +90,9 @@ export const limitOptions: readonly Option[] = [
     name: 'max_queued_bytes',
     kind: limit('a number of bytes'),
     default: '0',
-    summary: 'Most bytes of messages that wait for a client; 0 is no limit.',
+    summary:
+      'With so many bytes of messages waiting for a client no further one is queued, so that the last one may go ' +
+      'beyond; 0 is no limit. Whichever of this and `max_queued_messages` is reached first holds.',
     apply: ({ broker }, value) => void (broker.maxQueuedBytes = value),
   }),
   globalOption({

@@ -1,8 +1,19 @@
 import { type Config, defaultListenerConfig, type ListenerConfig, ListenerProtocol } from './config.ts';
-import { globalOption, listenerOption, type Option } from './option.ts';
-import { choice, flag, integer, limitOrMinusOne, text, ValueError, wholeNumber, words } from './value-kinds.ts';
+import { deprecation, globalOption, listenerOption, type Option } from './option.ts';
+import {
+  choice,
+  flag,
+  integer,
+  limitOrMinusOne,
+  text,
+  ValueError,
+  wholeNumber,
+  words,
+  wordsOf,
+} from './value-kinds.ts';
 import type { ValueKind } from './value-kinds.ts';
-import type { QoS } from '../protocol/packet-type.ts';
+import { ProtocolVersion, type QoS } from '../protocol/packet-type.ts';
+import { isValidTopicName } from '../protocol/topic.ts';
 
 function isPort(port: number | null): port is number {
   return port !== null && port >= 0 && port <= 65_535;
@@ -25,11 +36,13 @@ const listenerValue = words(
     if (second.includes('/')) throw new ValueError(`a unix socket needs port 0: listener 0 ${second}`);
     return { port, host: second, unixPath: null };
   },
+  2,
 );
 
 const qosValue: ValueKind<QoS> = {
   placeholder: '0|1|2',
   expects: '0, 1 or 2',
+  mostWords: 1,
   read: (value) => Number(choice('0', '1', '2').read(value)) as QoS,
 };
 
@@ -37,6 +50,32 @@ const requestPath: ValueKind<string> = {
   ...text('PATH', 'a path that begins with /, such as /mqtt', 1_024),
   read(value) {
     if (!/^\/[!-~]*$/.test(value)) throw new ValueError();
+    return value;
+  },
+};
+
+const protocolVersions: ValueKind<ProtocolVersion[]> = {
+  placeholder: '3,4,5',
+  expects: 'some of 3, 4 and 5, with commas between',
+  read(value) {
+    const words = wordsOf(value)
+      .flatMap((word) => word.split(','))
+      .filter((word) => word !== '');
+    const known: Readonly<Record<string, ProtocolVersion>> = {
+      '3': ProtocolVersion.v31,
+      '4': ProtocolVersion.v311,
+      '5': ProtocolVersion.v5,
+    };
+    const versions = words.map((word) => known[word]);
+    if (versions.length === 0 || versions.includes(undefined)) throw new ValueError();
+    return [...new Set(versions as ProtocolVersion[])].sort();
+  },
+};
+
+const mountPoint: ValueKind<string> = {
+  ...text('PREFIX', 'the beginning of a topic, without + and #', 65_535),
+  read(value) {
+    if (!isValidTopicName(value)) throw new ValueError();
     return value;
   },
 };
@@ -73,8 +112,10 @@ export const listenerOptions: readonly Option[] = [
       default: '1883',
       summary: 'Port of the default listener. Deprecated: write a `listener`.',
       apply(_, port, draft) {
-        if (draft.given.has('port')) draft.notices.push("'port' is given more than once; the last one holds.");
-        draft.notices.push("'port' is deprecated; write 'listener' instead.");
+        draft.notices.push(deprecation('port', "Please use 'listener' instead."));
+        if (draft.given.has('port')) {
+          draft.notices.push('Warning: Default listener port specified multiple times. Only the latest will be used.');
+        }
         draft.defaultListener().port = port;
       },
     }),
@@ -88,18 +129,60 @@ export const listenerOptions: readonly Option[] = [
       summary: 'Address of the default listener. Deprecated: write a `listener`.',
       isOnce: true,
       apply(_, host, draft) {
-        draft.notices.push("'bind_address' is deprecated; write 'listener' instead.");
+        draft.notices.push(deprecation('bind_address', "Please use 'listener' instead."));
         draft.defaultListener().host = host;
       },
     }),
     scope: 'listener',
   },
   listenerOption({
+    name: 'bind_interface',
+    kind: text('INTERFACE', 'the name of a network interface, such as eth0', 64),
+    default: 'every interface',
+    summary: 'Opens the listener on the addresses of this network interface, in place of the address behind its port.',
+    isOnce: true,
+    apply: (listener, value) => void (listener.bindInterface = value),
+  }),
+  listenerOption({
+    name: 'socket_domain',
+    kind: choice('ipv4', 'ipv6'),
+    default: 'both',
+    summary: 'Opens the listener for one version of IP only.',
+    apply: (listener, value) => void (listener.socketDomain = value),
+  }),
+  listenerOption({
+    name: 'accept_protocol_versions',
+    kind: protocolVersions,
+    default: 'all',
+    summary: 'MQTT versions that clients may speak: 3 is 3.1, 4 is 3.1.1.',
+    needsListener: true,
+    apply: (listener, value) => void (listener.acceptedVersions = value),
+  }),
+  listenerOption({
+    name: 'mount_point',
+    kind: mountPoint,
+    default: 'none',
+    summary:
+      'Stands before every topic of the clients of this listener, unseen by them. ' +
+      'It is put in front as it is: end it with a `/` where it should be a level.',
+    needsListener: true,
+    apply: (listener, value) => void (listener.mountPoint = value),
+  }),
+  listenerOption({
     name: 'protocol',
-    kind: choice(ListenerProtocol.mqtt, ListenerProtocol.websockets),
+    kind: choice(ListenerProtocol.mqtt, ListenerProtocol.websockets, ListenerProtocol.httpApi),
     default: 'mqtt',
-    summary: 'What is spoken on the listener: MQTT, or MQTT in WebSocket frames.',
+    summary:
+      'What is spoken on the listener: MQTT, MQTT in WebSocket frames, or HTTP for `/api/v1/listeners`, ' +
+      '`/api/v1/systree`, `/api/v1/version` and the files of `http_dir`.',
     apply: (listener, value) => void (listener.protocol = value),
+  }),
+  listenerOption({
+    name: 'http_dir',
+    kind: text('FOLDER', 'the path of a folder', 4_095),
+    default: 'none',
+    summary: 'Folder whose files a listener with `protocol http_api` serves.',
+    apply: (listener, value) => void (listener.httpDir = value),
   }),
   listenerOption({
     name: 'max_connections',
@@ -159,6 +242,7 @@ export const websocketOptions: readonly Option[] = [
   }),
   globalOption({
     name: 'websockets_headers_size',
+    aliases: ['packet_buffer_size'],
     kind: integer(0, 65_535, 'a number of bytes'),
     default: '8192',
     summary: 'Most bytes of the HTTP header that opens a WebSocket, on every listener; 0 is the default.',

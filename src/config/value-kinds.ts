@@ -9,6 +9,8 @@ export interface ValueKind<T> {
   readonly placeholder: string;
   /** Continues "expected ...". */
   readonly expects: string;
+  /** How many words are read, where a line may have more, which change nothing; absent: the whole line is the value. */
+  readonly mostWords?: number;
   /**
    * @param text what stands behind the name, without blanks around it, never empty
    * @throws ValueError
@@ -40,6 +42,7 @@ export function wholeNumber(word: string): number | null {
 export const flag: ValueKind<boolean> = {
   placeholder: 'true|false',
   expects: 'true or false',
+  mostWords: 1,
   read(text) {
     const word = oneWord(text);
     if (word === 'true' || word === '1') return true;
@@ -57,6 +60,7 @@ export function integer(least: number, most: number, what = 'a whole number', ne
   return {
     placeholder: 'N',
     expects: `${what} ${range}`,
+    mostWords: 1,
     read(text) {
       const value = wholeNumber(oneWord(text));
       if (value === null) throw new ValueError();
@@ -84,6 +88,7 @@ export function choice<const T extends string>(...words: readonly T[]): ValueKin
   return {
     placeholder: words.join('|'),
     expects: wordList(words),
+    mostWords: 1,
     read(text) {
       const word = oneWord(text);
       const found = words.find((one) => one === word);
@@ -113,6 +118,7 @@ const secondsPerUnit = { s: 1, h: 3_600, d: 86_400, w: 604_800, m: 2_592_000, y:
 export const duration: ValueKind<number> = {
   placeholder: 'N(s|h|d|w|m|y)',
   expects: 'a number above 0 and a unit without a blank between: s, h, d, w, m (30 days) or y, such as 14d',
+  mostWords: 1,
   read(value) {
     const match = /^(\d{1,9})([shdwmy])$/.exec(oneWord(value));
     if (match === null) throw new ValueError();
@@ -122,15 +128,21 @@ export const duration: ValueKind<number> = {
   },
 };
 
-/** A kind of several words. `take` answers null where they are not what is expected. */
+/**
+ * A kind of several words. `take` answers null where they are not what is expected.
+ *
+ * @param mostWords see `ValueKind.mostWords`
+ */
 export function words<T>(
   placeholder: string,
   expects: string,
   take: (words: readonly string[]) => T | null,
+  mostWords?: number,
 ): ValueKind<T> {
   return {
     placeholder,
     expects,
+    ...(mostWords === undefined ? {} : { mostWords }),
     read(value) {
       const taken = take(wordsOf(value));
       if (taken === null) throw new ValueError();

@@ -35,6 +35,15 @@ export const DROP_REASONS: Record<DropReason, Explanation> = {
     text: html`A subscriber read more slowly than messages came. QoS 0 messages are then skipped, so that it costs
     bounded memory and slows nobody else.`,
   },
+  memory_limit: {
+    title: 'Memory limit',
+    text: html`What the broker keeps for its clients took as much memory as <code>memory_limit</code> allows. Publishers
+      were told, or disconnected where they could not be.`,
+  },
+  denied: {
+    title: 'Not allowed any more',
+    text: html`The access rules changed while the message waited, and its subscriber may not receive it any more.`,
+  },
   offline_qos0: {
     title: 'Away, QoS 0',
     text: html`The subscriber was away. QoS 0 messages wait for it only with <code>queue_qos0_messages true</code>.`,

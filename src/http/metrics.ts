@@ -12,6 +12,7 @@ type CounterName = { [K in keyof Counters]: Counters[K] extends number ? K : nev
 const COUNTER_METRICS: Record<CounterName, readonly [name: string, type: MetricType, help: string]> = {
   bytesReceived: ['martlet_network_received_bytes_total', 'counter', 'Bytes read from client sockets.'],
   bytesSent: ['martlet_network_sent_bytes_total', 'counter', 'Bytes written to client sockets.'],
+  unsentBytes: ['martlet_network_unsent_bytes', 'gauge', 'Bytes that wait for client sockets to take them.'],
   packetsReceived: ['martlet_packets_received_total', 'counter', 'MQTT packets of any type received from clients.'],
   controlSent: ['martlet_control_packets_sent_total', 'counter', 'Packets sent to clients that are not PUBLISH.'],
   publishReceived: ['martlet_messages_received_total', 'counter', 'PUBLISH packets received from clients.'],
@@ -70,6 +71,10 @@ const COUNTER_METRICS: Record<CounterName, readonly [name: string, type: MetricT
     'counter',
     'Unacknowledged messages of a shared subscription handed to another member.',
   ],
+  storeBatches: ['martlet_store_batches_total', 'counter', 'Batches of changes committed to the store.'],
+  storeChanges: ['martlet_store_changes_total', 'counter', 'Changes in those batches.'],
+  storeFailures: ['martlet_store_failures_total', 'counter', 'Attempts at the store that failed.'],
+  storeFailing: ['martlet_store_failing', 'gauge', '1 while the store takes nothing, else 0.'],
 };
 
 /**

@@ -1,5 +1,5 @@
 import type { Broker } from '../broker/broker.ts';
-import { LogLevel } from '../broker/log.ts';
+import { LogType } from '../broker/log.ts';
 import { systemClock } from '../session/clock.ts';
 import { describePortHolder } from '../transport/port-holder.ts';
 import { ApiError, ErrorCode } from './api-error.ts';
@@ -45,8 +45,8 @@ export function startHttp(options: HttpOptions, broker: Broker, info: ServerInfo
   const originMs = systemClock.monotonicMs() - (systemClock.wallMs() - info.startedAtMs);
   const uptimeSeconds = () => (systemClock.monotonicMs() - originMs) / 1_000;
   const report = (error: Error): void => {
-    if (broker.log.level >= LogLevel.error)
-      broker.log.log(LogLevel.error, `HTTP: ${(error.stack ?? error.message).replaceAll('\n', ' | ')}`);
+    if ((broker.log.types & LogType.error) !== 0)
+      broker.log.log(LogType.error, `HTTP: ${(error.stack ?? error.message).replaceAll('\n', ' | ')}`);
   };
   const app = createApp({ broker, info, sampler, uptimeSeconds }, report);
   const judge = hostGuard(options.host);

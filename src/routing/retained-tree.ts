@@ -73,6 +73,11 @@ export class RetainedTree<M> {
   search(topicFilter: string): RetainedSearch<M> {
     return new RetainedSearch(this.root, topicFilter);
   }
+
+  /** A search for everything, names that begin with `$` included. */
+  all(): RetainedSearch<M> {
+    return new RetainedSearch(this.root, '#', true);
+  }
 }
 
 export class RetainedSearch<M> {
@@ -80,8 +85,10 @@ export class RetainedSearch<M> {
   private readonly steps: Step<M>[];
   private pendingChildren: Iterator<RetainedNode<M>> | null = null;
   private pendingLevel = 0;
+  private readonly includesDollar: boolean;
 
-  constructor(root: RetainedNode<M>, topicFilter: string) {
+  constructor(root: RetainedNode<M>, topicFilter: string, includesDollar = false) {
+    this.includesDollar = includesDollar;
     this.levels = topicFilter.split('/');
     this.steps = [{ node: root, level: 0 }];
   }
@@ -123,9 +130,8 @@ export class RetainedSearch<M> {
    */
   private visit(child: RetainedNode<M>, level: number, found: M[]): number {
     const wanted = this.levels[level]!;
-    if (level === 0 && (wanted === '+' || wanted === '#') && child.parent!.parent === null && child.level[0] === '$') {
-      return 0;
-    }
+    const isFirst = level === 0 && child.parent!.parent === null;
+    if (isFirst && !this.includesDollar && (wanted === '+' || wanted === '#') && child.level[0] === '$') return 0;
     if (wanted === '#') {
       if (child.children !== null) this.steps.push({ node: child, level });
       return this.take(child, found);

@@ -118,6 +118,8 @@ export class ShareGroup<S> {
   readonly members: Subscription<S>[] = [];
   /** Where the next search for a receiver begins. */
   next = 0;
+  /** Members that are away and may have messages for others; null: there were none yet. */
+  waiting: Set<Subscription<S>> | null = null;
 
   constructor(shareName: string) {
     this.shareName = shareName;
@@ -129,6 +131,7 @@ export class ShareGroup<S> {
   }
 
   remove(subscription: Subscription<S>): void {
+    this.waiting?.delete(subscription);
     removeAt(this.members, subscription);
     subscription.index = -1;
   }

@@ -100,6 +100,12 @@ export class TopicTree<S> {
     } else this.walk(child, topicName, slash + 1, true, found);
   }
 
+  /** All filters that somebody holds. The tree may change meanwhile: what comes or goes is met or not. */
+  *entries(): Generator<FilterEntry<S>> {
+    yield* this.exact.values();
+    yield* entriesBelow(this.root);
+  }
+
   private entryFor(topicFilter: string): FilterEntry<S> {
     if (!hasWildcard(topicFilter)) {
       const found = this.exact.get(topicFilter);
@@ -160,6 +166,13 @@ export class TopicTree<S> {
       node = parent;
     }
   }
+}
+
+function* entriesBelow<S>(node: WildcardNode<S>): Generator<FilterEntry<S>> {
+  if (node.entry !== null) yield node.entry;
+  if (node.hash !== null) yield node.hash;
+  if (node.plus !== null) yield* entriesBelow(node.plus);
+  if (node.children !== null) for (const child of node.children.values()) yield* entriesBelow(child);
 }
 
 function groupFor<S>(entry: FilterEntry<S>, shareName: string): ShareGroup<S> {

@@ -1,5 +1,6 @@
 import type { QoS } from '../protocol/packet-type.ts';
 import type { Subscription } from '../routing/subscription.ts';
+import { type DeliveryStorage, StorageState } from './durable-state.ts';
 import type { Message } from './message.ts';
 import type { Session } from './session.ts';
 
@@ -30,6 +31,8 @@ export class Delivery {
   /** Place in the order of sending, given by the table in flight. */
   order = 0;
   state: DeliveryState = DeliveryState.queued;
+  /** What it has to do with the store; null where its session is not kept there. */
+  storage: DeliveryStorage | null = null;
 
   constructor(message: Message, qos: QoS, retain: boolean, identifier: number, shared: Subscription<Session> | null) {
     this.message = message;
@@ -37,5 +40,10 @@ export class Delivery {
     this.retain = retain;
     this.identifier = identifier;
     this.shared = shared;
+  }
+
+  /** A QoS 2 message goes out when it is committed: sent before, a crash could have it sent a second time as another one. */
+  get isHeld(): boolean {
+    return this.qos === 2 && this.storage !== null && this.storage.state < StorageState.stored;
   }
 }

@@ -46,3 +46,15 @@ test('a full window of 65,535 identifiers fits, and clearing forgets all', () =>
   table.clear();
   expect([table.size, table.has(1), table.values().length]).toEqual([0, false, 0]);
 });
+
+// A session that once had a wide window in flight kept half a megabyte for the rest of its life.
+test('a table that is empty again takes no more memory than a new one', () => {
+  const table = new InflightTable();
+  for (let packetId = 1; packetId <= 20_000; packetId++) table.add(delivery(packetId));
+  const places = () => (table as unknown as { slots: unknown[] }).slots.length;
+  expect(places()).toBeGreaterThanOrEqual(20_000);
+  for (let packetId = 1; packetId <= 20_000; packetId++) table.delete(packetId);
+  expect(places()).toBeLessThan(300);
+  table.add(delivery(7));
+  expect([table.size, table.get(7)?.packetId]).toEqual([1, 7]);
+});

@@ -2,6 +2,8 @@
 import type { Delivery } from './delivery.ts';
 
 const SMALLEST = 32;
+/** An empty table of more places than this lets go of them: an idle session keeps no memory of its busiest time. */
+const LARGEST_IDLE = 256;
 
 /**
  * Deliveries in flight by packet identifier. Identifiers are given out in turn and come back nearly in turn, so a ring
@@ -35,7 +37,7 @@ export class InflightTable {
     const found = this.slots[slot]!;
     if (found === null || found.packetId !== packetId) return;
     this.slots[slot] = null;
-    this.size--;
+    if (--this.size === 0 && this.slots.length > LARGEST_IDLE) this.clear();
   }
 
   clear(): void {

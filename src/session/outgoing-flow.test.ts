@@ -7,6 +7,7 @@ import { Delivery, DeliveryState } from './delivery.ts';
 import { Message } from './message.ts';
 import { DropReason, type FlowObserver, OutgoingFlow, type SessionLink } from './outgoing-flow.ts';
 import { Session } from './session.ts';
+import { StoredMessages } from './stored-messages.ts';
 
 const topic = new TopicCache<Session>().byName('t');
 const tree = new TopicTree<Session>();
@@ -24,9 +25,11 @@ const nameOf = (one: Delivery) => new TextDecoder().decode(one.message.payload);
 /** Writes down what is sent; refuses names that begin with `large`. */
 class Link implements SessionLink {
   window: number;
+  windowBytes: number;
   readonly sent: string[] = [];
-  constructor(window: number) {
+  constructor(window: number, windowBytes = Infinity) {
     this.window = window;
+    this.windowBytes = windowBytes;
   }
   sendPublish(one: Delivery, dup: boolean): boolean {
     if (nameOf(one).startsWith('large')) return false;
@@ -43,23 +46,27 @@ class Link implements SessionLink {
 
 class Observer implements FlowObserver {
   now = 1_000;
+  readonly stored = new StoredMessages();
   readonly dropped: string[] = [];
   onDropped(one: Delivery, reason: DropReason): void {
     this.dropped.push(`${nameOf(one)} ${reason}`);
   }
+  onFinished(): void {}
+  onReleased(): void {}
+  onRenumbered(): void {}
   wallMs(): number {
     return this.now;
   }
 }
 
-const unlimited = { maxQueuedMessages: 0, maxQueuedBytes: 0 };
+const unlimited = { maxQueuedMessages: 0, maxQueuedBytes: 0, queueFull: 'drop_new' } as const;
 
 describe('OutgoingFlow', () => {
   test('sends within the window and queues behind it, in order', () => {
     const [flow, link, observer] = [new OutgoingFlow(), new Link(2), new Observer()];
     for (const name of ['a', 'b', 'c', 'd']) expect(flow.enqueue(delivery(name), link, unlimited, observer)).toBe(true);
     expect(link.take()).toEqual(['new a 1', 'new b 2']);
-    expect(flow.queuedBytes).toBe(4);
+    expect([flow.queuedBytes, observer.stored.count]).toEqual([2, 4]);
     expect(flow.handlePuback(2, 0, link, observer)).toBe(true);
     expect(link.take()).toEqual(['new c 3']);
     expect(flow.handlePuback(1, 0, link, observer)).toBe(true);
@@ -87,7 +94,7 @@ describe('OutgoingFlow', () => {
 
   test('gives the reason for what it drops: queue full, expired, too large, refused, end of the session', () => {
     const [flow, link, observer] = [new OutgoingFlow(), new Link(1), new Observer()];
-    const limits = { maxQueuedMessages: 3, maxQueuedBytes: 0 };
+    const limits = { ...unlimited, maxQueuedMessages: 3 };
     flow.enqueue(delivery('large 1'), link, limits, observer);
     flow.enqueue(delivery('a'), link, limits, observer);
     flow.enqueue(delivery('expires', 1, 2_000), link, limits, observer);
@@ -111,13 +118,49 @@ describe('OutgoingFlow', () => {
       `d ${DropReason.sessionEnded}`,
     ]);
     expect([flow.isEmpty, flow.queuedBytes]).toEqual([true, 0]);
+    expect(observer.stored).toMatchObject({ count: 0, bytes: 0, payloadBytes: 0, references: 0 });
+  });
+
+  test('sends while fewer bytes than the window are in flight, so that the last message may exceed it', () => {
+    const [flow, link, observer] = [new OutgoingFlow(), new Link(10, 5), new Observer()];
+    for (const name of ['aaa', 'bbb', 'c', 'ddddddddd', 'e']) flow.enqueue(delivery(name), link, unlimited, observer);
+    expect(link.take()).toEqual(['new aaa 1', 'new bbb 2']);
+    flow.handlePuback(1, 0, link, observer);
+    expect(link.take()).toEqual(['new c 3', 'new ddddddddd 4']);
+    flow.handlePuback(2, 0, link, observer);
+    flow.handlePuback(3, 0, link, observer);
+    expect(link.take()).toEqual([]);
+    flow.handlePuback(4, 0, link, observer);
+    expect(link.take()).toEqual(['new e 5']);
+  });
+
+  test('after a reconnect no more bytes are sent again at a time than the window has', () => {
+    const [flow, observer] = [new OutgoingFlow(), new Observer()];
+    const wide = new Link(10);
+    flow.enqueue(delivery('aaa', 2), wide, unlimited, observer);
+    for (const name of ['bbb', 'ccc', 'ddd']) flow.enqueue(delivery(name), wide, unlimited, observer);
+    flow.handlePubrec(1, 0, wide, observer);
+    const link = new Link(10, 5);
+    flow.resume(link, observer);
+    expect(link.take().sort()).toEqual(['again bbb 2', 'rel 1']);
+    flow.handlePuback(2, 0, link, observer);
+    expect(link.take()).toEqual(['again ccc 3']);
+    flow.handlePubcomp(1, link, observer);
+    expect(link.take()).toEqual(['again ddd 4']);
+  });
+
+  test('the queue takes messages while it has fewer bytes than its limit, so that the last one may exceed it', () => {
+    const [flow, observer] = [new OutgoingFlow(), new Observer()];
+    const limits = { ...unlimited, maxQueuedBytes: 5 };
+    const taken = ['aaa', 'b', 'cccccccc', 'd'].map((name) => flow.enqueue(delivery(name), null, limits, observer));
+    expect([taken, flow.queuedBytes]).toEqual([[true, true, true, false], 12]);
   });
 
   // A client that stayed away longer than its messages live found a queue full of dead ones, and no fresh one.
   test('v5 [MQTT-3.3.2-5] a full queue first drops what expired in it, wherever it stands', () => {
     for (const limits of [
-      { maxQueuedMessages: 3, maxQueuedBytes: 0 },
-      { maxQueuedMessages: 0, maxQueuedBytes: 6 },
+      { ...unlimited, maxQueuedMessages: 3 },
+      { ...unlimited, maxQueuedBytes: 3 },
     ]) {
       const [flow, observer] = [new OutgoingFlow(), new Observer()];
       const enqueue = (name: string, expiresAtMs: number) =>
@@ -191,10 +234,11 @@ describe('OutgoingFlow', () => {
     ] as const) {
       flow.enqueue(delivery(name, qos, 0, isShared), link, unlimited, observer);
     }
-    const taken = flow.takeShared((one) => nameOf(one) !== 'stays');
-    expect(taken.map(nameOf)).toEqual(['shared 1', 'queued shared']);
+    const taken: string[] = [];
+    flow.moveShared((one) => nameOf(one) !== 'stays' && taken.push(nameOf(one)) > 0, observer);
+    expect(taken).toEqual(['shared 1', 'queued shared']);
     expect([...flow.inflight.values()].map(nameOf)).toEqual(['mine', 'shared 2', 'stays']);
-    expect([flow.queue.length, flow.queuedBytes]).toEqual([1, 'queued mine'.length + 1]);
+    expect([flow.queue.length, flow.queuedBytes, observer.stored.count]).toEqual([1, 'queued mine'.length, 4]);
   });
 
   /** Against a model: a client that reads all, acknowledges at will and reconnects with other windows. */
@@ -255,12 +299,14 @@ describe('OutgoingFlow', () => {
             flow.resume(link, observer);
           }
           read();
+          expect(observer.stored.references).toBe(flow.inflight.size + flow.queue.length);
         }
         while (open.size > 0) answer(open.keys().next().value!);
         expect(flow.isEmpty).toBe(true);
         expect(firstSeen).toEqual(Array.from({ length: published }, (_, i) => `${i}`));
         expect(done.size).toBe(published);
         expect(observer.dropped).toEqual([]);
+        expect(observer.stored).toMatchObject({ count: 0, bytes: 0, references: 0 });
       }),
       { numRuns: 400 },
     );

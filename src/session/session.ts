@@ -1,8 +1,9 @@
 import type { ProtocolVersion } from '../protocol/packet-type.ts';
 import type { Subscription } from '../routing/subscription.ts';
 import type { Delivery } from './delivery.ts';
+import type { DurableState } from './durable-state.ts';
 import type { Message } from './message.ts';
-import { type FlowObserver, OutgoingFlow, type QueueLimits, type SessionLink } from './outgoing-flow.ts';
+import { DropReason, type FlowObserver, OutgoingFlow, type QueueLimits, type SessionLink } from './outgoing-flow.ts';
 import type { Absence } from './absence.ts';
 import type { UnreleasedMessages } from './unreleased-messages.ts';
 
@@ -28,6 +29,15 @@ export interface Will {
   readonly delayInterval: number;
 }
 
+export interface SessionObserver extends FlowObserver {
+  /** A delivery to a session that outlives the process begins: it gets its place in the store. */
+  onDelivery(delivery: Delivery, session: Session): void;
+  /** The first message of those that wait in the store is to make room for another one. */
+  onOldestDropped(durable: DurableState): void;
+  /** A first message of this connection, or since it ended, found the session's queue full. */
+  onDropping(session: Session): void;
+}
+
 type Held = Subscription<Session> | Subscription<Session>[] | Map<string, Subscription<Session>> | null;
 
 /**
@@ -51,6 +61,8 @@ export class Session {
   /** QoS 2 messages received and not released yet, by packet identifier; null: a duplicate is answered, not kept. */
   incoming: UnreleasedMessages | null = null;
   will: Will | null = null;
+  /** What it has beside the others where it outlives the process; null where it does not. */
+  durable: DurableState | null = null;
   /** Place in the broker's list of receivers of the message at hand: see `collectReceivers`. */
   receiverIndex = 0;
   /** One alone, a list while there are few, a map by filter text above `LIST_LIMIT`. */
@@ -105,8 +117,55 @@ export class Session {
   }
 
   /** Sends or queues a message; see `OutgoingFlow.enqueue`. */
-  deliver(delivery: Delivery, limits: QueueLimits, observer: FlowObserver): boolean {
-    this.outgoing ??= new OutgoingFlow();
-    return this.outgoing.enqueue(delivery, this.link, limits, observer);
+  deliver(delivery: Delivery, limits: QueueLimits, observer: SessionObserver): boolean {
+    const { durable } = this;
+    if (durable !== null) {
+      observer.onDelivery(delivery, this);
+      if (durable.length > 0 || (this.link === null && delivery.shared === null)) {
+        return this.leaveInStore(delivery, durable, limits, observer);
+      }
+    }
+    this.outgoing ??= new OutgoingFlow(durable === null ? 1 : durable.nextPacketId);
+    const { outgoing } = this;
+    if (outgoing.enqueue(delivery, this.link, limits, observer)) return true;
+    if (!outgoing.isDropping) {
+      outgoing.isDropping = true;
+      observer.onDropping(this);
+    }
+    return false;
+  }
+
+  /** No further message is queued, be it in memory or in the store. */
+  isQueueFull(limits: QueueLimits): boolean {
+    const { outgoing, durable } = this;
+    const messages = (outgoing === null ? 0 : outgoing.queue.length) + (durable === null ? 0 : durable.length);
+    const bytes = (outgoing === null ? 0 : outgoing.queuedBytes) + (durable === null ? 0 : durable.bytes);
+    return (
+      (limits.maxQueuedMessages > 0 && messages >= limits.maxQueuedMessages) ||
+      (limits.maxQueuedBytes > 0 && bytes >= limits.maxQueuedBytes)
+    );
+  }
+
+  /** The client is away, or so far behind that its queue is in the store already: there the message waits. */
+  private leaveInStore(
+    delivery: Delivery,
+    durable: DurableState,
+    limits: QueueLimits,
+    observer: SessionObserver,
+  ): boolean {
+    if (limits.queueFull === 'drop_oldest') {
+      // What is in memory already is about to be sent.
+      while (durable.length > 0 && this.isQueueFull(limits)) observer.onOldestDropped(durable);
+    }
+    if (!this.isQueueFull(limits)) {
+      durable.add(delivery.storage!.seq, delivery.message.size, delivery.shared !== null);
+      return true;
+    }
+    observer.onDropped(delivery, DropReason.queueFull);
+    if (!durable.isDropping) {
+      durable.isDropping = true;
+      observer.onDropping(this);
+    }
+    return false;
   }
 }

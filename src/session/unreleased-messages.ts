@@ -1,9 +1,15 @@
 import type { Message } from './message.ts';
+import type { StoredMessages } from './stored-messages.ts';
 
 /** QoS 2 messages that were received and not released yet, by packet identifier, with the bytes they hold. */
 export class UnreleasedMessages {
   bytes = 0;
   private readonly messages = new Map<number, Message | null>();
+  private readonly stored: StoredMessages;
+
+  constructor(stored: StoredMessages) {
+    this.stored = stored;
+  }
 
   get size(): number {
     return this.messages.size;
@@ -21,11 +27,20 @@ export class UnreleasedMessages {
   set(packetId: number, message: Message | null): void {
     this.delete(packetId);
     this.messages.set(packetId, message);
-    this.bytes += message?.size ?? 0;
+    if (message === null) return;
+    this.bytes += message.size;
+    this.stored.hold(message);
   }
 
   delete(packetId: number): void {
-    this.bytes -= this.messages.get(packetId)?.size ?? 0;
+    const message = this.messages.get(packetId);
     this.messages.delete(packetId);
+    if (message === undefined || message === null) return;
+    this.bytes -= message.size;
+    this.stored.release(message);
+  }
+
+  clear(): void {
+    for (const packetId of this.messages.keys()) this.delete(packetId);
   }
 }

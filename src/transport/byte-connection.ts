@@ -148,16 +148,17 @@ export abstract class ByteConnection extends PacketFramer {
   }
 
   private writeRange(bytes: Uint8Array, start: number, end: number): void {
-    if (this.backlog !== null) {
-      this.backlog.append(bytes, start, end);
-      this.onBlocked();
-      return;
-    }
+    if (this.backlog !== null) return this.keep(this.backlog, bytes, start, end);
     const written = this.socket === null ? -1 : this.socket.write(bytes, start, end - start);
     if (written > 0) this.loop.traffic.bytesSent += written;
     if (written === end - start || written < 0) return;
     this.backlog = new Backlog();
-    this.backlog.append(bytes, start + written, end);
+    this.keep(this.backlog, bytes, start + written, end);
+  }
+
+  private keep(backlog: Backlog, bytes: Uint8Array, start: number, end: number): void {
+    backlog.append(bytes, start, end);
+    this.loop.traffic.unsentBytes += end - start;
     this.onBlocked();
   }
 
@@ -196,6 +197,16 @@ export abstract class ByteConnection extends PacketFramer {
     this.writeRanges(header, 0, header.length, ranges);
   }
 
+  /** Holds what is queued from now on back, until `openGate`. */
+  closeGate(): void {
+    this.backlog ??= new Backlog();
+  }
+
+  /** Writes what was held back. */
+  openGate(): void {
+    if (this.backlog !== null && this.socket !== null) this.drain();
+  }
+
   /** Bytes that are no MQTT, such as a WebSocket handshake or pong; they go out before frames queued later. */
   writeRaw(bytes: Uint8Array): void {
     if ((this.flags & Flag.dirty) !== 0) this.flush();
@@ -212,6 +223,7 @@ export abstract class ByteConnection extends PacketFramer {
       const written = this.socket.write(backlog.block, start, length);
       if (written <= 0) return;
       this.loop.traffic.bytesSent += written;
+      this.loop.traffic.unsentBytes -= written;
       backlog.consume(written);
       if (written < length) return;
     }
@@ -244,6 +256,7 @@ export abstract class ByteConnection extends PacketFramer {
     this.socket = null;
     this.framingStopped = true;
     this.dropGathered();
+    this.loop.traffic.unsentBytes -= this.backlogBytes;
     this.backlog = null;
     this.outBytes = NO_BYTES;
     this.outMore = null;

@@ -1,6 +1,8 @@
 // Hot path of `martlet sub` and the load tester: socket -> chunk, frames -> one write a tick.
-import { isIP } from 'node:net';
 import { Backlog } from './backlog.ts';
+import type { SocksProxy } from './client-socks.ts';
+import { openTunnel, type TunnelOwner } from './client-socks-tunnel.ts';
+import { bunTlsOptions, type ClientTlsOptions, judgeHandshake } from './client-tls-options.ts';
 import {
   type ClientTransport,
   type Connector,
@@ -9,39 +11,21 @@ import {
   type TransportHandlers,
 } from './client-transport.ts';
 
-export interface ClientTlsOptions {
-  /** PEM certificates to trust instead of the usual ones; empty means the usual ones. */
-  readonly ca: readonly string[];
-  /** PEM of our own certificate and key, or null. */
-  readonly cert: string | null;
-  readonly key: string | null;
-  /** False accepts a certificate that names another host; it must still be trusted. */
-  readonly verifyHost: boolean;
-  /** Accepts any certificate at all. */
-  readonly trustAny: boolean;
-  readonly alpn: string | null;
-  /** OpenSSL cipher list, or null. */
-  readonly ciphers: string | null;
-}
+export { type ClientTlsOptions, defaultClientTlsOptions } from './client-tls-options.ts';
 
-export const defaultClientTlsOptions: ClientTlsOptions = {
-  ca: [],
-  cert: null,
-  key: null,
-  verifyHost: true,
-  trustAny: false,
-  alpn: null,
-  ciphers: null,
-};
-
-/** Where to connect to. */
-export type SocketAddress = { readonly hostname: string; readonly port: number } | { readonly unix: string };
+/** Where to connect to; `fd` is an open socket, which is ours from then on. */
+export type SocketAddress =
+  { readonly hostname: string; readonly port: number } | { readonly unix: string } | { readonly fd: number };
 
 export interface ClientSocketOptions {
   /** Null for a plain connection. */
   readonly tls: ClientTlsOptions | null;
   /** False leaves Nagle's algorithm on. */
   readonly noDelay: boolean;
+  /** Way to what has a host name or address; null or left out: directly. */
+  readonly proxy?: SocksProxy | null;
+  /** An IP address of this machine to connect from; null or left out: as the system chooses. */
+  readonly localAddress?: string | null;
 }
 
 type BunSocket = Bun.Socket<ClientSocket>;
@@ -94,22 +78,28 @@ export class ClientSockets {
     const { tls, noDelay } = this.options;
     const hostname = 'hostname' in address ? address.hostname : null;
     const client = new ClientSocket(this, handlers, tls, noDelay && hostname !== null);
-    const common = {
-      data: client,
-      socket: this.handlers,
-      ...(tls === null ? {} : { tls: bunTlsOptions(tls, hostname) }),
-    };
     try {
-      const opening =
-        'hostname' in address
-          ? Bun.connect({ ...common, hostname: address.hostname, port: address.port })
-          : Bun.connect({ ...common, unix: address.unix });
-      opening.catch((error: unknown) => guard(client, () => client.onConnectError(error)));
+      this.open(address, client).catch((error: unknown) => guard(client, () => client.onConnectError(error)));
     } catch (error) {
       client.onConnectError(error);
     }
     client.started();
     return client;
+  }
+
+  private open(address: SocketAddress, client: ClientSocket): Promise<unknown> {
+    const { tls, proxy = null, localAddress = null } = this.options;
+    const hostname = 'hostname' in address ? address.hostname : null;
+    const bunTls = tls === null ? null : bunTlsOptions(tls, hostname);
+    if ('hostname' in address && proxy !== null) {
+      return openTunnel(new ProxiedStart(client, this.handlers, bunTls), proxy, address, localAddress);
+    }
+    const common = { data: client, socket: this.handlers, ...(bunTls === null ? {} : { tls: bunTls }) };
+    if ('unix' in address) return Bun.connect({ ...common, unix: address.unix });
+    // The types of Bun have no `fd` for a client and no `localAddress`, which its own `node:net` is built on.
+    if ('fd' in address) return Bun.connect({ ...common, ...(address as unknown as { unix: string }) });
+    const from = localAddress === null ? {} : { localAddress };
+    return Bun.connect({ ...common, ...from, hostname: address.hostname, port: address.port });
   }
 
   takeBuffer(): Uint8Array {
@@ -135,17 +125,43 @@ function guard(socket: ClientSocket, callback: () => void): void {
   }
 }
 
-function bunTlsOptions(tls: ClientTlsOptions, hostname: string | null): Bun.TLSOptions {
-  return {
-    // Certificates are judged in `onHandshake`, where the reason is known.
-    rejectUnauthorized: false,
-    ...(hostname === null || isIP(hostname) !== 0 ? {} : { serverName: hostname }),
-    ...(tls.ca.length === 0 ? {} : { ca: [...tls.ca] }),
-    ...(tls.cert === null ? {} : { cert: tls.cert }),
-    ...(tls.key === null ? {} : { key: tls.key }),
-    ...(tls.alpn === null ? {} : { ALPNProtocols: tls.alpn }),
-    ...(tls.ciphers === null ? {} : { ciphers: tls.ciphers }),
-  };
+/** A connection that begins with a proxy: afterwards it is as one that began directly, with TLS where that is wanted. */
+class ProxiedStart implements TunnelOwner {
+  private readonly client: ClientSocket;
+  private readonly handlers: Bun.SocketHandler<ClientSocket>;
+  private readonly tls: Bun.TLSOptions | null;
+
+  constructor(client: ClientSocket, handlers: Bun.SocketHandler<ClientSocket>, tls: Bun.TLSOptions | null) {
+    this.client = client;
+    this.handlers = handlers;
+    this.tls = tls;
+  }
+
+  onTunnelStart(socket: Bun.Socket<unknown>): void {
+    this.client.onTcpOpen(socket as BunSocket);
+  }
+
+  onTunnelOpen(socket: Bun.Socket<unknown>, rest: Uint8Array): void {
+    const { client, handlers, tls } = this;
+    if (tls !== null) {
+      // The server speaks second in TLS, so there is no rest.
+      socket.upgradeTLS<ClientSocket>({ data: client, tls, socket: handlers });
+      return;
+    }
+    const plain = socket as BunSocket;
+    plain.reload({ socket: handlers });
+    plain.data = client;
+    client.onOpen(plain);
+    if (rest.length > 0) client.onData(rest);
+  }
+
+  onTunnelFailure(error: TransportError): void {
+    this.client.over(error);
+  }
+
+  crash(error: unknown): void {
+    this.client.crash(error);
+  }
 }
 
 class ClientSocket implements ClientTransport {
@@ -316,13 +332,18 @@ class ClientSocket implements ClientTransport {
       queueMicrotask(() => guard(this, () => this.onOpen(socket)));
       return;
     }
+    this.onTcpOpen(socket);
+    if (this.tls === null && !this.isOver) this.opened(socket);
+  }
+
+  /** Bytes can be sent, but they are not those of our stream yet. */
+  onTcpOpen(socket: BunSocket): void {
     if (this.isOver) {
       socket.terminate();
       return;
     }
     this.socket = socket;
     if (this.noDelay) socket.setNoDelay(true);
-    if (this.tls === null) this.opened(socket);
   }
 
   onHandshake(socket: BunSocket, error: Error | null): void {
@@ -332,15 +353,12 @@ class ClientSocket implements ClientTransport {
       this.opened(socket);
       return;
     }
-    const code = systemCode(error);
-    const isHandshakeBroken = code === null || code === 'EPROTO' || code.startsWith('ERR_SSL');
-    const isOtherHost = code === 'ERR_TLS_CERT_ALTNAME_INVALID';
-    if (!isHandshakeBroken && (tls.trustAny || (isOtherHost && !tls.verifyHost))) {
+    const failure = judgeHandshake(tls, systemCode(error), error);
+    if (failure === null) {
       this.opened(socket);
       return;
     }
-    const failure = isHandshakeBroken ? TransportFailure.tls : TransportFailure.certificate;
-    this.failure = new TransportError(failure, error.message, code, error);
+    this.failure = failure;
     socket.terminate();
   }
 
@@ -384,6 +402,10 @@ class ClientSocket implements ClientTransport {
       queueMicrotask(() => guard(this, () => this.onConnectError(error)));
       return;
     }
+    if (error instanceof TransportError) {
+      this.over(error);
+      return;
+    }
     const code = systemCode(error);
     const message = error instanceof Error ? error.message : String(error);
     let failure: TransportFailure = TransportFailure.connect;
@@ -407,7 +429,8 @@ class ClientSocket implements ClientTransport {
     this.over(failure);
   }
 
-  private over(error: TransportError | null): void {
+  /** The stream has ended, or does not begin. */
+  over(error: TransportError | null): void {
     if (this.isOver) return;
     this.isOver = true;
     this.socket = null;

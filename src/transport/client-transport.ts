@@ -13,6 +13,11 @@ export const TransportFailure = {
   tls: 'tls',
   /** The server's certificate is not trusted or names another host. */
   certificate: 'certificate',
+  /**
+   * The SOCKS5 proxy refused, or broke its protocol; `systemCode` is EACCES where it does not let us, ENOTCONN where it
+   * could not connect itself.
+   */
+  proxy: 'proxy',
   /** The server answered the WebSocket handshake with something else, or broke RFC 6455. */
   webSocket: 'websocket',
   /** An open stream broke. */

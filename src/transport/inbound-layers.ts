@@ -14,6 +14,8 @@ import { WebSocketHandshake, type WebSocketHandshakeOptions } from './websocket-
 /** What the layers tell the connection above them. */
 export interface LayerHost extends ByteConnection {
   onProxyHeader(header: ProxyHeader): void;
+  /** The bytes are no PROXY header: log `cause` and close. */
+  onProxyError(cause: string): void;
   /** The bytes are none of the protocol this listener speaks: log `cause` and close. */
   onLayerError(cause: string): void;
   /** The peer ended the WebSocket in order. */
@@ -34,7 +36,7 @@ export class ProxyLayer implements InboundLayer {
   read(chunk: Uint8Array, start: number, end: number): void {
     const result = this.reader.push(chunk, start, end);
     if (result.kind === 'more') return;
-    if (result.kind === 'error') return this.host.onLayerError(`PROXY protocol: ${result.cause}`);
+    if (result.kind === 'error') return this.host.onProxyError(result.cause);
     this.host.layer = this.next;
     this.host.onProxyHeader(result);
     if (result.consumed === end || !this.host.isOpen) return;

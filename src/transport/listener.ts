@@ -1,20 +1,19 @@
-import { readFileSync, statSync, unlinkSync } from 'node:fs';
-import type { Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { statSync, unlinkSync } from 'node:fs';
 import type { ListenerConfig } from '../config/config.ts';
+import { errorText, plainHandler, tlsHandler } from './bun-handler.ts';
 import type { ByteSocket } from './byte-connection.ts';
 import { describePortHolder } from './port-holder.ts';
+import { CertificateError } from './tls/certificate-error.ts';
+import type { ClientCertificate } from './tls/client-certificate.ts';
+import { ListenerTls } from './tls/listener-tls.ts';
+
+export { CertificateError };
 
 /** A listener could not be opened; the message is one line for the operator. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
   /** Where the port is in use, the message without the options that change it: each command has its own. */
   portInUse: string | null = null;
-}
-
-/** Certificates could not be loaded or do not fit; the message names the file. */
-export class CertificateError extends Error {
-  override readonly name = 'CertificateError';
 }
 
 /** What the owner of a listener does with its sockets; `C` is its object for a connection. */
@@ -32,101 +31,80 @@ export interface SocketHandler<C> {
   onCrash(connection: C, error: unknown): void;
 }
 
+/** What a finished handshake brought. */
 export interface TlsInfo {
   readonly version: string;
   readonly cipher: string;
-  /** Common Name of the client's certificate, where it presented one that verified. */
-  readonly commonName: string | null;
-  readonly isVerified: boolean;
-  readonly error: string | null;
+  /** That the client asked for. */
   readonly serverName: string | null;
+  /** Why the connection may not stay, whatever its certificate; null: it may. */
+  readonly refusal: string | null;
+  /** The certificate of the client, where it was asked for one. */
+  readonly client: ClientCertificate;
 }
 
 export interface OpenListener {
   /** The port bound; 0 for a unix socket. */
   readonly port: number;
   stop(): void;
-}
-
-/** A socket's data is its connection; null before it is opened and once it is closed. */
-type BunSocket<C> = Bun.Socket<C | null>;
-
-/** ALPN names in the wire form that the TLS library takes: a length byte before each. */
-function alpnList(names: readonly string[]): string {
-  return names.map((name) => String.fromCharCode(name.length) + name).join('');
-}
-
-function readPem(path: string, option: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new CertificateError(`Unable to load ${option} "${path}": ${(error as Error).message}`, { cause: error });
-  }
-}
-
-/** Everything of a listener's TLS that both ways of serving it need. */
-function tlsOptions(config: ListenerConfig) {
-  const ca = config.cafile === null ? null : readPem(config.cafile, 'cafile');
-  return {
-    key: readPem(config.keyfile!, 'keyfile'),
-    cert: readPem(config.certfile!, 'certfile'),
-    ...(ca === null ? {} : { ca }),
-    ...(config.ciphers === null ? {} : { ciphers: config.ciphers }),
-    requestCert: config.requireCertificate,
-    rejectUnauthorized: config.requireCertificate,
-  };
-}
-
-/** The lowest TLS version as Bun.listen takes it: the number on the wire. */
-function minVersionNumber(config: ListenerConfig): number {
-  return config.tlsVersion === 'tlsv1.3' ? 0x0304 : 0x0303;
-}
-
-function alpnNames(config: ListenerConfig): string[] {
-  return config.protocol === 'websockets' ? ['http/1.1', 'mqtt'] : ['mqtt'];
-}
-
-function errorText(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  return message !== undefined && message !== '' ? message : (code ?? String(error));
+  /**
+   * Reads the files of its TLS anew; absent where there are none.
+   *
+   * @throws CertificateError: what they said before still holds
+   */
+  reload?(): void | Promise<void>;
 }
 
 /**
  * Opens the sockets of one listener.
  *
+ * @param onWarning takes lines for the log about files of TLS, now and at each `reload`
  * @throws ListenError, CertificateError
  */
-export async function openListener<C>(config: ListenerConfig, handler: SocketHandler<C>): Promise<OpenListener> {
-  if (config.certfile !== null && config.sniCertificates.length > 0) return openSniListener(config, handler);
-  const socket = bunHandler(config, handler);
-  if (config.unixPath !== null) return await openUnix(config.unixPath, socket);
-  const tls =
-    config.certfile === null
-      ? {}
-      : {
-          tls: {
-            ...tlsOptions(config),
-            ALPNProtocols: alpnList(alpnNames(config)),
-            minVersion: minVersionNumber(config),
-          },
-        };
-  const listen = (hostname: string) =>
-    Bun.listen<C | null>({ hostname, port: config.port, socket, data: null, ...tls });
+export async function openListener<C>(
+  config: ListenerConfig,
+  handler: SocketHandler<C>,
+  onWarning: (line: string) => void = () => {},
+): Promise<OpenListener> {
+  const { unixPath, certfile } = config;
+  if (unixPath !== null) return await openUnix(unixPath, plainHandler(config, handler));
+  if (certfile === null) {
+    const socket = plainHandler(config, handler);
+    return listen(config, (hostname) => Bun.listen<C | null>({ hostname, ...where(config), socket, data: null }));
+  }
+  const tls = new ListenerTls(config, onWarning);
+  const socket = tlsHandler(config, handler, (one, error) => tls.describe(one, error));
+  const opened = listen(config, (hostname) => {
+    const listener = Bun.listen<C | null>({ hostname, ...where(config), socket, data: null, tls: tls.options });
+    tls.attach(listener);
+    return listener;
+  });
+  return { ...opened, reload: () => tls.reload() };
+}
+
+function where({ port, socketDomain }: ListenerConfig): { port: number; ipv6Only: boolean } {
+  return { port, ipv6Only: socketDomain === 'ipv6' };
+}
+
+/** @throws ListenError, CertificateError */
+function listen(config: ListenerConfig, open: (hostname: string) => Bun.TCPSocketListener): OpenListener {
   try {
-    const server = listen(config.host ?? '::');
-    return { port: server.port, stop: () => server.stop(false) };
+    return opened(open(config.host ?? '::'));
   } catch (error) {
     // A machine without IPv6: every address is then every IPv4 address.
     if (config.host === null && (error as { code?: string }).code !== 'EADDRINUSE') {
       try {
-        const server = listen('0.0.0.0');
-        return { port: server.port, stop: () => server.stop(false) };
+        return opened(open('0.0.0.0'));
       } catch (second) {
         throw listenError(config, second);
       }
     }
     throw listenError(config, error);
   }
+}
+
+function opened(listener: Bun.TCPSocketListener): OpenListener {
+  return { port: listener.port, stop: () => listener.stop(false) };
 }
 
 function listenError(config: ListenerConfig, error: unknown): Error {
@@ -173,202 +151,4 @@ async function removeStaleSocket(path: string): Promise<void> {
     // Only what refuses connections is stale; what is not there or not ours to see, the bind tells.
     if ((error as { code?: string }).code === 'ECONNREFUSED') unlinkSync(path);
   }
-}
-
-function bunHandler<C>(config: ListenerConfig, handler: SocketHandler<C>): Bun.SocketHandler<C | null> {
-  const shared: Bun.SocketHandler<C | null> = {
-    binaryType: 'uint8array',
-    open(socket) {
-      const connection = handler.onOpen(socket as unknown as ByteSocket);
-      socket.data = connection;
-      if (connection === null) socket.terminate();
-      else if (!config.setTcpNodelay) socket.setNoDelay(false);
-    },
-    data(socket, chunk) {
-      const connection = socket.data;
-      if (connection !== null) handler.onData(connection, chunk);
-    },
-    drain(socket) {
-      const connection = socket.data;
-      if (connection === null) return;
-      try {
-        handler.onDrain(connection);
-      } catch (error) {
-        handler.onCrash(connection, error);
-      }
-    },
-    close(socket) {
-      const connection = socket.data;
-      if (connection === null) return;
-      socket.data = null;
-      try {
-        handler.onClose(connection);
-      } catch (error) {
-        handler.onCrash(connection, error);
-      }
-    },
-    error(socket, error) {
-      const connection = socket.data;
-      if (connection === null) return;
-      if (config.certfile === null) handler.onCrash(connection, error);
-      else handler.onTlsError(connection, errorText(error));
-    },
-  };
-  if (config.certfile === null) return shared;
-  shared.handshake = (socket, success, error) => {
-    const connection = socket.data;
-    if (connection === null) return;
-    if (!success) {
-      if (error === null || !isNetworkError(error)) {
-        handler.onTlsError(connection, error === null ? 'handshake failed' : errorText(error));
-      }
-      socket.terminate();
-      return;
-    }
-    handler.onSecure(connection, bunTlsInfo(config, socket, error));
-  };
-  return shared;
-}
-
-function bunTlsInfo<C>(config: ListenerConfig, socket: BunSocket<C>, error: Error | null): TlsInfo {
-  const certificate = config.requireCertificate ? socket.getPeerCertificate() : null;
-  const hasCertificate = certificate !== null && Object.keys(certificate).length > 0;
-  const isVerified = hasCertificate && socket.authorized;
-  const cipher = socket.getCipher();
-  const name = certificate?.subject?.CN;
-  return {
-    version: cipher.version,
-    cipher: cipher.name,
-    commonName: isVerified ? ((Array.isArray(name) ? name[0] : name) ?? null) : null,
-    isVerified,
-    error: error === null ? null : ((error as { code?: string }).code ?? error.message),
-    serverName: socket.getServername() || null,
-  };
-}
-
-/**
- * A listener with several certificates. Bun.listen takes one, so this one goes through node:tls, which chooses by the
- * name the client asks for; a connection here costs a few KB more.
- */
-async function openSniListener<C>(config: ListenerConfig, handler: SocketHandler<C>): Promise<OpenListener> {
-  const server: Server = createServer({
-    ...tlsOptions(config),
-    ALPNProtocols: alpnNames(config),
-    minVersion: config.tlsVersion === 'tlsv1.3' ? 'TLSv1.3' : 'TLSv1.2',
-  });
-  for (const one of config.sniCertificates) {
-    server.addContext(one.serverName, {
-      key: readPem(one.keyfile, 'sni_certificate'),
-      cert: readPem(one.certfile, 'sni_certificate'),
-    });
-  }
-  serveNodeSockets(config, server, handler);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(listenError(config, error)));
-    server.listen(config.port, config.host ?? '::', resolve);
-  });
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address !== null ? address.port : config.port,
-    stop: () => server.close(),
-  };
-}
-
-class NodeByteSocket implements ByteSocket {
-  private readonly socket: TLSSocket;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-
-  constructor(socket: TLSSocket) {
-    this.socket = socket;
-    this.remoteAddress = socket.remoteAddress ?? 'unknown';
-    this.remotePort = socket.remotePort ?? 0;
-  }
-
-  /** Takes all or nothing: node buffers what it took, until `drain`. */
-  write(bytes: Uint8Array, start: number, length: number): number {
-    if (this.socket.destroyed) return -1;
-    if (this.socket.writableNeedDrain) return 0;
-    this.socket.write(bytes.slice(start, start + length));
-    return length;
-  }
-
-  shutdown(): void {
-    this.socket.end();
-  }
-  terminate(): void {
-    this.socket.destroy();
-  }
-  end(): void {
-    this.socket.end();
-  }
-  pause(): void {
-    this.socket.pause();
-  }
-  resume(): void {
-    this.socket.resume();
-  }
-}
-
-/**
- * Connections count from the moment they are accepted, so that limits and the time for CONNECT hold for those that
- * never finish their handshake: under Bun the socket of `connection` is the one that `secureConnection` gives later.
- */
-function serveNodeSockets<C>(config: ListenerConfig, server: Server, handler: SocketHandler<C>): void {
-  const connections = new WeakMap<Socket, C>();
-  const secure = new WeakSet<Socket>();
-  server.on('connection', (socket: Socket) => {
-    const connection = handler.onOpen(new NodeByteSocket(socket as TLSSocket));
-    if (connection === null) return void socket.destroy();
-    connections.set(socket, connection);
-    const guard = (call: () => void) => {
-      try {
-        call();
-      } catch (error) {
-        handler.onCrash(connection, error);
-      }
-    };
-    socket.setNoDelay(config.setTcpNodelay);
-    socket.on('data', (chunk: Uint8Array) => handler.onData(connection, chunk));
-    socket.on('drain', () => guard(() => handler.onDrain(connection)));
-    socket.on('close', () => guard(() => handler.onClose(connection)));
-    // What fails before the handshake is over comes as `tlsClientError` too.
-    socket.on('error', (error) => {
-      if (secure.has(socket) && !isNetworkError(error)) handler.onTlsError(connection, errorText(error));
-    });
-  });
-  server.on('secureConnection', (socket) => {
-    const connection = connections.get(socket);
-    if (connection === undefined) return;
-    secure.add(socket);
-    handler.onSecure(connection, nodeTlsInfo(config, socket, null));
-  });
-  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
-    const connection = connections.get(socket);
-    const rejection = socket.authorizationError as Error | string | null | undefined;
-    if (connection === undefined || isNetworkError(error)) return void socket.destroy();
-    if (rejection != null) handler.onSecure(connection, nodeTlsInfo(config, socket, String(rejection)));
-    else handler.onTlsError(connection, errorText(error));
-    socket.destroy();
-  });
-}
-
-/** The connection broke, which its close tells anyway. */
-function isNetworkError(error: NodeJS.ErrnoException): boolean {
-  return error.code === 'ECONNRESET' || error.code === 'EPIPE';
-}
-
-function nodeTlsInfo(config: ListenerConfig, socket: TLSSocket, error: string | null): TlsInfo {
-  const certificate = config.requireCertificate ? socket.getPeerCertificate() : null;
-  const isVerified = certificate !== null && Object.keys(certificate).length > 0 && socket.authorized;
-  const cipher = socket.getCipher();
-  const name = certificate?.subject?.CN;
-  return {
-    version: socket.getProtocol() ?? cipher.version,
-    cipher: cipher.name,
-    commonName: isVerified ? ((Array.isArray(name) ? name[0] : name) ?? null) : null,
-    isVerified,
-    error,
-    serverName: (socket as TLSSocket & { servername?: string }).servername ?? null,
-  };
 }

@@ -1,5 +1,12 @@
 // Hot path: frame -> connections -> one write per connection per tick. Benchmark: bench/broker (all flows).
 
+/** Bytes to all sockets. */
+export interface Traffic {
+  bytesSent: number;
+  /** Those that wait for a socket to take them. */
+  unsentBytes: number;
+}
+
 /** What the loop flushes at the end of a tick. */
 export interface Flushable {
   flush(): void;
@@ -23,8 +30,8 @@ export class OutputLoop {
   /** Where connections put several frames together for one write. */
   readonly scratch = new Uint8Array(SCRATCH_BYTES);
   private readonly base = this.arena;
-  /** Where bytes that sockets took are counted. */
-  readonly traffic: { bytesSent: number };
+  /** Where bytes are counted. */
+  readonly traffic: Traffic;
   private readonly dirty: Flushable[] = [];
   private scheduled = false;
   private flushing = false;
@@ -35,7 +42,7 @@ export class OutputLoop {
     this.flushAll();
   };
 
-  constructor(traffic: { bytesSent: number } = { bytesSent: 0 }) {
+  constructor(traffic: Traffic = { bytesSent: 0, unsentBytes: 0 }) {
     this.traffic = traffic;
   }
 

@@ -54,7 +54,7 @@ test('a QoS 1 burst of one chunk, longer than the queue, reaches a subscriber th
   expect(publisher.socket.isPaused).toBe(false);
 });
 
-test('a subscriber that acknowledges nothing holds its producer back for one check and then loses what its queue does not hold', async () => {
+test('a subscriber that acknowledges nothing holds its producer back for a while and then loses what its queue does not hold', async () => {
   const t = new TestBroker();
   const subscriber = t.connect({ version: 4, clientId: 'subscriber' });
   subscriber.subscribe('burst', 1);

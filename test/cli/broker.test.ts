@@ -1,7 +1,7 @@
 // `martlet broker` as a process: what mosquitto's scripts and service files rely on.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,8 +67,9 @@ describe('a run', () => {
       `Opening ipv4 listen socket on port ${port}.`,
       `martlet version ${version} running`,
     ]);
-    expect(log[4]).toMatch(/^New client connected from 127\.0\.0\.1:\d+ as test \(p2, c1, k0\)\.$/);
-    expect(log[5]).toBe(`martlet version ${version} terminating`);
+    expect(log[4]).toMatch(new RegExp(`^New connection from 127\\.0\\.0\\.1:\\d+ on port ${port}\\.$`));
+    expect(log[5]).toMatch(/^New client connected from 127\.0\.0\.1:\d+ as test \(p4, c1, k0\)\.$/);
+    expect(log[6]).toBe(`martlet version ${version} terminating`);
   });
 
   test('by bin/martlet is one process, so that its id and its signals are the ones of the broker', async () => {
@@ -84,9 +85,9 @@ describe('a run', () => {
   test('goes on after an exception that nobody caught, and tells it in one line', async () => {
     const faults = file(
       'faults.ts',
-      // The first SIGUSR2 of two throws in a callback, the other one leaves a promise rejected.
-      "process.once('SIGUSR2', () => {",
-      "  process.once('SIGUSR2', () => void Promise.reject(new Error('second')));",
+      // The first SIGWINCH of two throws in a callback, the other one leaves a promise rejected.
+      "process.once('SIGWINCH', () => {",
+      "  process.once('SIGWINCH', () => void Promise.reject(new Error('second')));",
       "  throw new Error('first');",
       '});',
     );
@@ -95,12 +96,12 @@ describe('a run', () => {
     await using broker = new Running(['broker', '-c', path], { command: [bun, `--preload=${faults}`, ...rest] });
     const port = await broker.port();
     for (const name of ['first', 'second']) {
-      broker.child.kill('SIGUSR2');
+      broker.child.kill('SIGWINCH');
       await broker.output('stderr', new RegExp(`^\\d+: Internal error on the broker: Error: ${name} .*\\n`, 'm'));
     }
     expect((await connectTo(port)).connack).toBe('20020000');
     expect(await broker.end('SIGTERM')).toBe(0);
-    expect(lines(broker.stderr)).toHaveLength(7);
+    expect(broker.stderr.match(/Internal error/g)).toHaveLength(2);
   });
 
   test('leaves its port free for the next one at once', async () => {
@@ -200,9 +201,24 @@ describe('a run', () => {
     await using broker = new Running(['broker', '-c', path]);
     expect(await broker.port()).toBe(port);
     expect(lines(broker.stderr).slice(2, 4)).toEqual([
-      "'port' is deprecated; write 'listener' instead.",
-      "'bind_address' is deprecated; write 'listener' instead.",
+      "The 'port' option is now deprecated and will be removed in a future version. Please use 'listener' instead.",
+      "The 'bind_address' option is now deprecated and will be removed in a future version. Please use 'listener' instead.",
     ]);
+  });
+
+  test('with -c twice reads both files, the second one with sections of its own', async () => {
+    const first = file('first-of-two.conf', 'listener 0 127.0.0.1', 'max_qos 1');
+    const second = file('second-of-two.conf', 'allow_anonymous true', 'listener 0 127.0.0.1');
+    await using broker = new Running(['broker', '-c', first, '--config-file', second]);
+    for (const index of [0, 1]) expect((await connectTo(await broker.port(index))).connack).toBe('20020000');
+    expect(broker.stderr).toContain(`: Config loaded from ${second}.\n`);
+  });
+
+  test('with -p several times listens on each port', async () => {
+    const ports = [await freePort(), await freePort()];
+    await using broker = new Running(['broker', ...ports.flatMap((port) => ['-p', String(port)])]);
+    await broker.port();
+    for (const port of ports) expect((await connectTo(port)).connack).toBe('20020000');
   });
 });
 
@@ -229,7 +245,10 @@ describe('refused:', () => {
     [['--verbos'], "Unknown option '--verbos'. Did you mean --verbose?"],
     [['--verbose=1'], '--verbose takes no value.'],
     [['file.conf'], "Unexpected argument 'file.conf'."],
-    [['-c', 'a', '-c', 'b'], '--config-file is given more than once.'],
+    [
+      ['--tls-keylog', 'f'],
+      '--tls-keylog is not available: the TLS library here does not tell the keys of connections.',
+    ],
     [['--test-config'], '--test-config needs a file to test: -c FILE.'],
   ])('%p', async (args, text) => {
     expect(await run(['broker', ...args])).toEqual({ status: 3, stdout: '', stderr: `Error: ${text}\n` });
@@ -322,7 +341,7 @@ describe('--test-config', () => {
     expect(await run(['broker', '--test-config', '-c', path])).toEqual({
       status: 1,
       stdout: '',
-      stderr: `Error: ${path}: /nonexistent/a.crt cannot be read: no such file or directory.\n`,
+      stderr: expect.stringMatching(/^Error: .*\/nonexistent\/a\.crt.*no such file or directory.*\n$/),
     });
   });
 });
@@ -369,44 +388,5 @@ describe('in the background', () => {
     writeFileSync(pidFile, '1\n');
     expect(await broker.end('SIGTERM')).toBe(0);
     expect(readFileSync(pidFile, 'utf8')).toBe('1\n');
-  });
-});
-
-describe('SIGHUP', () => {
-  test('opens the log file anew, and says so in it', async () => {
-    const [log, moved] = [join(folder, 'hup.log'), join(folder, 'hup.log.1')];
-    await using broker = new Running(['broker', '-c', file('hup.conf', ...free, `log_dest file ${log}`)]);
-    await until(() => existsSync(log) && readFileSync(log, 'utf8').endsWith('running\n'));
-    renameSync(log, moved);
-    broker.child.kill('SIGHUP');
-    await until(() => existsSync(log) && readFileSync(log, 'utf8') !== '');
-    expect(lines(readFileSync(log, 'utf8'))).toEqual([`SIGHUP: log file ${log} reopened.`]);
-    expect(await broker.end('SIGTERM')).toBe(0);
-    expect(readFileSync(moved, 'utf8')).toEndWith('running\n');
-    expect(readFileSync(log, 'utf8')).toEndWith('terminating\n');
-  });
-
-  test('stays with the old log file where a new one cannot be opened', async () => {
-    const [log, moved] = [join(folder, 'hup2.log'), join(folder, 'hup2.log.1')];
-    await using broker = new Running(['broker', '-c', file('hup2.conf', ...free, `log_dest file ${log}`)]);
-    await until(() => existsSync(log) && readFileSync(log, 'utf8').endsWith('running\n'));
-    renameSync(log, moved);
-    // Root may write anywhere, so it is a folder that is in the way.
-    Bun.spawnSync(['mkdir', log]);
-    chmodSync(log, 0o700);
-    broker.child.kill('SIGHUP');
-    await until(() => readFileSync(moved, 'utf8').includes('Error: '));
-    expect(lines(readFileSync(moved, 'utf8')).at(-1)).toBe(
-      `Error: Unable to open log file ${log} for writing: illegal operation on a directory.`,
-    );
-    expect(await broker.end('SIGTERM')).toBe(0);
-  });
-
-  test('without a log file changes nothing', async () => {
-    await using broker = new Running(['broker', '-c', file('hup3.conf', ...free)]);
-    const port = await broker.port();
-    broker.child.kill('SIGHUP');
-    await broker.output('stderr', /SIGHUP: there is no log file to reopen\./);
-    expect((await connectTo(port)).connack).toBe('20020000');
   });
 });

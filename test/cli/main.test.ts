@@ -30,7 +30,8 @@ describe('help', () => {
     ['start', '-h'],
   ])('of %s by %s', async (command, way) => {
     const { status, stdout, stderr } = await run(way === 'help' ? ['help', command] : [command, way]);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    // Mosquitto 2.1 leaves with 13 where it is asked for its help, `martlet help` does not.
+    expect({ status, stderr }).toEqual({ status: command === 'broker' && way !== 'help' ? 13 : 0, stderr: '' });
     expect(stdout).toStartWith(`Usage: martlet ${command} [OPTION ...]\n\nRuns the `);
     expect(stdout).toContain('\n  -c, --config-file FILE  ');
     expect(stdout).toContain('\nExamples:\n  martlet ');

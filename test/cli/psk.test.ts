@@ -24,7 +24,7 @@ test('psk_hint and psk_file let clients in by key, with the identity as user nam
     expect(await publish('bad0')).not.toBe(0);
     writeFileSync(keys, 'device:bad0\n');
     broker.child.kill('SIGHUP');
-    await broker.output('stderr', /SIGHUP: users and access rules read anew/);
+    await broker.output('stderr', /SIGHUP: Configuration, users, access rules and certificates read anew/);
     expect(await publish('bad0')).toBe(0);
     expect(await publish('c0ffee')).not.toBe(0);
   } finally {

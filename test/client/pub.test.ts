@@ -52,7 +52,7 @@ describe('connections that do not come about', () => {
       expect(theirs.stderr).toMatch(/^(Error: |Unable to connect \()A TLS error occurred\./);
       const ours = await runOurs(command, list);
       expect([1, 8]).toContain(ours.status);
-      expect(ours.stderr).toMatch(/^(Error: |Unable to connect \()A TLS error occurred\.(\)\.)?\n$/);
+      expect(ours.stderr).toMatch(/^(Error: |Unable to connect \()A TLS error occurred\.(\)\.)?\n.+\n$/);
     }
   });
 

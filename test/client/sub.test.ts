@@ -36,7 +36,7 @@ describe('sub', () => {
     "-t ret/é -C 1 -V 5 -q 1 -F '%t|%p|%q|%r|%l|%m|%x|%X|%A|%C|%D|%E|%F|%P|%R|%S|%%|@@|\\\\|\\0|\\a|\\e|\\n|\\r|\\t|\\v|'",
     "-t ret/é -C 1 -V 5 -q 1 -F '%10t|%-10t|%010t|%10.3t|%.3t|%.4t|%-010l|%05l|%5l|%-5l|%.5l|%5.2l|%007l|%05m|%.l|%5.t'",
     "-t ret/é -C 1 -V 5 -F '%20p|%-20p|%020p|%.2p|%5p|%4p|%3R|%.1R|%.2C|%10D|%10P|%-15C|%015C|%5q|%05r|%5%|%5A|%05A|%-5F|%05E|%5S'",
-    "-t ret/1 -C 1 -F '%3p|%4x|%3X|%10x|%12x|%-12x|%012x|%9x|%5x|%.2x|%1x'",
+    "-t ret/1 -C 1 -F '%3p|%-5p|%05p|%2p|%x|%X'",
     "-t ret/é -C 1 -V 5 -F '%j' -D subscribe subscription-identifier 5",
     "-t ret/é -C 1 -V 5 -F '%j %S' -D subscribe subscription-identifier 268435455",
     "-t ret/é -C 1 -V 5 -F '%j' --pretty",

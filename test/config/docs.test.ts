@@ -40,7 +40,7 @@ test('options have one name each, and say what they take, what holds without the
   const names = options.flatMap(({ name, aliases }) => [name, ...aliases]);
   expect(new Set(names).size).toBe(names.length);
   for (const { name, placeholder, expects, default: defaultText, summary } of options) {
-    expect(name).toMatch(/^[a-z][a-z0-9_.]*$/);
+    expect(name).toMatch(/^[a-z][a-z0-9_.]*\*?$/);
     for (const text of [placeholder, expects, defaultText]) expect(text).not.toBe('');
     expect(summary).toMatch(/^[A-Z`].*\.$/);
   }

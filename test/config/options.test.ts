@@ -1,7 +1,10 @@
 // Each option takes effect in the configuration that comes of it.
 
 import { describe, expect, test } from 'bun:test';
-import { type Config, defaultConfig, defaultListenerConfig } from '../../src/config/config.ts';
+import { type Config, defaultConfig, defaultListenerConfig, defaultSecurityConfig } from '../../src/config/config.ts';
+import { bridgeOptions } from '../../src/config/bridge-options.ts';
+import { deprecatedOptions } from '../../src/config/deprecated-options.ts';
+import { pluginOptions } from '../../src/config/plugin-options.ts';
 import { optionsByName } from '../../src/config/option-table.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
 
@@ -12,6 +15,7 @@ function parse(...lines: string[]): Config {
 type Case = readonly [line: string, read: (config: Config) => unknown, expected: unknown];
 
 const listener = (config: Config) => config.listeners[0]!;
+const security = defaultSecurityConfig();
 
 /** The lines stand below `listener 1884`. */
 const cases: readonly Case[] = [
@@ -49,15 +53,15 @@ const cases: readonly Case[] = [
   ['websockets_origin https://a.example', (config) => listener(config).websocketsOrigins, ['https://a.example']],
   ['websockets_headers_size 4096', (config) => listener(config).websocketsHeadersSize, 4_096],
   ['websockets_headers_size 0', (config) => listener(config).websocketsHeadersSize, 8_192],
-  ['password_file /etc/users', (config) => config.passwordFile, '/etc/users'],
-  ['psk_file /etc/psk', (config) => config.pskFile, '/etc/psk'],
-  ['acl_file /etc/rules', (config) => config.aclFile, '/etc/rules'],
-  ['allow_anonymous true', (config) => config.allowAnonymous, true],
-  ['allow_anonymous false', (config) => config.allowAnonymous, false],
-  ['allow_anonymous 1', (config) => config.allowAnonymous, true],
-  ['allow_anonymous 0', (config) => config.allowAnonymous, false],
-  ['allow_zero_length_clientid false', (config) => config.broker.allowZeroLengthClientid, false],
-  ['auto_id_prefix my id-', (config) => config.broker.autoIdPrefix, 'my id-'],
+  ['password_file /etc/users', (config) => config.security.passwordFile, '/etc/users'],
+  ['psk_file /etc/psk', (config) => config.security.pskFile, '/etc/psk'],
+  ['acl_file /etc/rules', (config) => config.security.aclFile, '/etc/rules'],
+  ['allow_anonymous true', (config) => config.security.allowAnonymous, true],
+  ['allow_anonymous false', (config) => config.security.allowAnonymous, false],
+  ['allow_anonymous 1', (config) => config.security.allowAnonymous, true],
+  ['allow_anonymous 0', (config) => config.security.allowAnonymous, false],
+  ['allow_zero_length_clientid false', (config) => config.security.allowZeroLengthClientid, false],
+  ['auto_id_prefix my id-', (config) => config.security.autoIdPrefix, 'my id-'],
   ['global_max_connections 100', (config) => config.broker.globalMaxConnections, 100],
   ['global_max_connections -1', (config) => config.broker.globalMaxConnections, -1],
   ['connect_timeout 5', (config) => config.broker.connectTimeout, 5],
@@ -69,12 +73,28 @@ const cases: readonly Case[] = [
   ['max_inflight_messages 1', (config) => config.broker.maxInflightMessages, 1],
   ['max_inflight_messages 65535', (config) => config.broker.maxInflightMessages, 0],
   ['max_inflight_messages -1', (config) => config.broker.maxInflightMessages, 0],
+  ['max_inflight_bytes 1000', (config) => config.broker.maxInflightBytes, 1_000],
+  ['max_inflight_bytes -1', (config) => config.broker.maxInflightBytes, 0],
+  ['global_max_clients 100', (config) => config.broker.globalMaxClients, 100],
+  ['global_max_clients -7', (config) => config.broker.globalMaxClients, -1],
+  ['memory_limit 50000000000', (config) => config.broker.memoryLimit, 50_000_000_000],
+  ['memory_limit 0', (config) => config.broker.memoryLimit, 0],
   ['max_queued_messages 5', (config) => config.broker.maxQueuedMessages, 5],
   ['max_queued_messages -1', (config) => config.broker.maxQueuedMessages, 0],
   ['max_queued_bytes 123456789012', (config) => config.broker.maxQueuedBytes, 123_456_789_012],
   ['max_outgoing_bytes 65536', (config) => config.broker.maxOutgoingBytes, 65_536],
   ['max_topic_alias_broker 3', (config) => config.broker.maxTopicAliasBroker, 3],
   ['retain_available false', (config) => config.broker.retainAvailable, false],
+  ['retain_expiry_interval 5', (config) => config.broker.retainExpiryInterval, 300],
+  ['retain_expiry_interval 10000001', (config) => config.broker.retainExpiryInterval, 600_000_000],
+  ['check_retain_source false', (config) => config.broker.checkRetainSource, false],
+  ['upgrade_outgoing_qos true', (config) => config.broker.upgradeOutgoingQos, true],
+  ['allow_duplicate_messages true', (config) => config.broker.allowDuplicateMessages, true],
+  ['packet_buffer_size 5000', (config) => listener(config).websocketsHeadersSize, 5_000],
+  ['retained_persistence true', (config) => config.persistence.isOn, true],
+  ['autosave_interval 300', (config) => config, parse('listener 1884')],
+  ['autosave_interval -1', (config) => config, parse('listener 1884')],
+  ['autosave_on_changes true', (config) => config, parse('listener 1884')],
   ['queue_qos0_messages true', (config) => config.broker.queueQos0Messages, true],
   ['persistent_client_expiration 30s', (config) => config.broker.persistentClientExpiration, 30],
   ['persistent_client_expiration 2h', (config) => config.broker.persistentClientExpiration, 7_200],
@@ -82,6 +102,19 @@ const cases: readonly Case[] = [
   ['persistent_client_expiration 1w', (config) => config.broker.persistentClientExpiration, 604_800],
   ['persistent_client_expiration 2m', (config) => config.broker.persistentClientExpiration, 5_184_000],
   ['persistent_client_expiration 1y', (config) => config.broker.persistentClientExpiration, 31_536_000],
+  ['persistence true', (config) => config.persistence.isOn, true],
+  ['persistence_location /var/lib/martlet/', (config) => config.persistence.location, '/var/lib/martlet/'],
+  ['persistence_file my.db', (config) => config.persistence.file, 'my.db'],
+  ['persistence_sync full', (config) => config.persistence.sync, 'full'],
+  ['queue_full drop_oldest', (config) => config.broker.queueFull, 'drop_oldest'],
+  ['enable_control_api true', (config) => config.broker.enableControlApi, true],
+  ['protocol http_api\nhttp_dir /srv/www', (config) => listener(config).httpDir, '/srv/www'],
+  [
+    'enable_proxy_protocol 2\nproxy_protocol_v2_require_tls true',
+    (config) => listener(config).proxyProtocolV2RequireTls,
+    true,
+  ],
+  ['psk_hint x\npsk_file k\ndhparamfile d.pem', (config) => listener(config).dhparamfile, 'd.pem'],
   ['persistence false', (config) => config, parse('listener 1884')],
   ['reason_strings true', (config) => config.broker.reasonStrings, true],
   ['response_topic_prefix answers/', (config) => config.broker.responseTopicPrefix, 'answers/'],
@@ -93,11 +126,35 @@ const cases: readonly Case[] = [
     (config) => config.log.destinations,
     [{ kind: 'file', path: '/var/log/my broker.log' }],
   ],
+  ['log_dest syslog', (config) => config.log.destinations, [{ kind: 'syslog' }]],
+  ['log_dest topic', (config) => config.log.destinations, [{ kind: 'topic' }]],
+  ['log_facility 5', (config) => config.log.facility, 5],
+  ['log_format json', (config) => config.log.format, 'json'],
+  ['log_timestamp_format %Y-%m-%dT%H:%M:%S # x', (config) => config.log.timestampFormat, '%Y-%m-%dT%H:%M:%S # x'],
+  ['websockets_log_level 7', (config) => config, parse('listener 1884')],
   ['log_type debug', (config) => [...config.log.types], ['debug']],
   ['log_type none', (config) => [...config.log.types], []],
   ['log_timestamp false', (config) => config.log.timestamp, false],
   ['connection_messages false', (config) => config.broker.connectionMessages, false],
   ['pid_file /run/my martlet.pid', (config) => config.pidFile, '/run/my martlet.pid'],
+  ['user mosquitto', (config) => config.user, 'mosquitto'],
+  ['bind_interface eth0', (config) => listener(config).bindInterface, 'eth0'],
+  ['enable_proxy_protocol 2\nrequire_certificate true', (config) => listener(config).requireCertificate, true],
+  ['socket_domain ipv6', (config) => listener(config).socketDomain, 'ipv6'],
+  ['socket_domain ipv4', (config) => listener(config).socketDomain, 'ipv4'],
+  ['mount_point a b/', (config) => listener(config).mountPoint, 'a b/'],
+  ['mount_point a\nmount_point b', (config) => listener(config).mountPoint, 'b'],
+  ['accept_protocol_versions 5', (config) => listener(config).acceptedVersions, [5]],
+  ['accept_protocol_versions 5, 3,4', (config) => listener(config).acceptedVersions, [3, 4, 5]],
+  ['use_username_as_clientid true', (config) => listener(config).useUsernameAsClientid, true],
+  ['clientid_prefixes dev-', (config) => config.clientidPrefixes, 'dev-'],
+  ['listener_allow_anonymous true', (config) => listener(config).security, { ...security, allowAnonymous: true }],
+  ['listener_auto_id_prefix x-', (config) => listener(config).security, { ...security, autoIdPrefix: 'x-' }],
+  [
+    'per_listener_settings true\nallow_anonymous true',
+    (config) => [config.security, listener(config).security],
+    [security, { ...security, allowAnonymous: true }],
+  ],
   ['http_listener 8080', (config) => config.httpListener, { port: 8080, host: '127.0.0.1' }],
   ['http_listener 0 0.0.0.0', (config) => config.httpListener, { port: 0, host: '0.0.0.0' }],
   ['sys_interval 0', (config) => config.sysInterval, 0],
@@ -111,6 +168,12 @@ const tlsCases: readonly Case[] = [
   ['cafile ca.crt', (config) => listener(config).cafile, 'ca.crt'],
   ['cafile ca.crt\nrequire_certificate true', (config) => listener(config).requireCertificate, true],
   ['use_identity_as_username true', (config) => listener(config).useIdentityAsUsername, true],
+  ['use_subject_as_username true', (config) => listener(config).useSubjectAsUsername, true],
+  ['capath /ca', (config) => listener(config).capath, '/ca'],
+  ['cafile ca.crt\ncrlfile c.pem\nrequire_certificate true', (config) => listener(config).crlfile, 'c.pem'],
+  ['disable_client_cert_date_checks true', (config) => listener(config).disableClientCertDateChecks, true],
+  ['ciphers_tls1.3 TLS_AES_128_GCM_SHA256', (config) => listener(config).ciphersTls13, 'TLS_AES_128_GCM_SHA256'],
+  ['tls_keyform pem', (config) => config, parse('listener 1884', 'certfile /tls/my server.crt', 'keyfile server.key')],
   ['tls_version tlsv1.3', (config) => listener(config).tlsVersion, 'tlsv1.3'],
   ['ciphers ECDHE+AESGCM:!aNULL', (config) => listener(config).ciphers, 'ECDHE+AESGCM:!aNULL'],
   [
@@ -136,6 +199,10 @@ describe('an option takes effect:', () => {
     const named = new Set(
       [...cases, ...tlsCases].flatMap(([lines]) => lines.split('\n').map((one) => one.split(' ')[0])),
     );
+    // These have files of their own: bridges.test.ts, refused.test.ts, include-dir.test.ts; or are refused in errors.test.ts.
+    const elsewhere = [...bridgeOptions, ...pluginOptions, ...deprecatedOptions];
+    for (const { name, aliases } of elsewhere) for (const one of [name, ...aliases]) named.add(one);
+    for (const one of ['include_dir', 'tls_engine', 'tls_engine_kpass_sha1']) named.add(one);
     expect([...optionsByName.keys()].filter((name) => !named.has(name))).toEqual([]);
   });
 
@@ -199,7 +266,7 @@ describe('sections:', () => {
   test('a global option may stand anywhere', () => {
     const config = parse('listener 1', 'max_keepalive 60', 'listener 2', 'allow_anonymous true');
     expect(config.broker.maxKeepalive).toBe(60);
-    expect(config.allowAnonymous).toBe(true);
+    expect(config.security.allowAnonymous).toBe(true);
   });
 
   test('set_tcp_nodelay and websockets_headers_size are for every listener, also those above', () => {
@@ -232,10 +299,10 @@ describe('sections:', () => {
       [1884, null, 0],
     ]);
     expect(notices).toEqual([
-      "'port' is deprecated; write 'listener' instead.",
-      "'bind_address' is deprecated; write 'listener' instead.",
-      "'port' is given more than once; the last one holds.",
-      "'port' is deprecated; write 'listener' instead.",
+      "The 'port' option is now deprecated and will be removed in a future version. Please use 'listener' instead.",
+      "The 'bind_address' option is now deprecated and will be removed in a future version. Please use 'listener' instead.",
+      "The 'port' option is now deprecated and will be removed in a future version. Please use 'listener' instead.",
+      'Warning: Default listener port specified multiple times. Only the latest will be used.',
     ]);
   });
 

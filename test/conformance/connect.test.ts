@@ -222,6 +222,6 @@ test('a connection without CONNECT is closed after the time for it, and one with
     t.advance(1_000);
     expect([silent.isClosed, slow.isClosed, quick.isClosed]).toEqual([true, true, false]);
     expect([silent.raw, slow.raw]).toEqual([[], []]);
-    expect(t.log.lines).toContain('Client 192.0.2.1:50000 disconnected: no CONNECT in time.');
+    expect(t.log.lines).toContain('Client 192.0.2.1 [192.0.2.1:50000] disconnected: exceeded timeout.');
   }
 });

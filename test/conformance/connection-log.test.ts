@@ -1,8 +1,10 @@
 /** What an operator reads of connections: log lines in the form of Mosquitto 2.1, and counters. */
 import { expect, test } from 'bun:test';
 import type { AccessControl, Identity } from '../../src/auth/access-control.ts';
+import { LogType } from '../../src/broker/log.ts';
+import { encodePacket } from '../../src/protocol/packet.ts';
 import { ReasonCode } from '../../src/protocol/reason-code.ts';
-import { TestBroker, utf8 } from '../support/test-broker.ts';
+import { connectPacket, TestBroker, utf8 } from '../support/test-broker.ts';
 import { answer, answerAfterConnect, connect, field, join } from './raw-packets.ts';
 
 test('a client that connects is named with protocol, clean start, keep alive and user', () => {
@@ -12,8 +14,8 @@ test('a client that connects is named with protocol, clean start, keep alive and
   t.connect({ version: 3, clientId: 'three', username: 'user', password: 'secret' });
   expect(t.log.lines).toEqual([
     'New client connected from 192.0.2.1:50000 as five (p5, c1, k60).',
-    'New client connected from 192.0.2.1:50000 as four (p2, c0, k0).',
-    "New client connected from 192.0.2.1:50000 as three (p1, c1, k0, u'user').",
+    'New client connected from 192.0.2.1:50000 as four (p4, c0, k0).',
+    "New client connected from 192.0.2.1:50000 as three (p3, c1, k0, u'user').",
   ]);
 });
 
@@ -36,15 +38,21 @@ test('a refused client is named, with the cause', () => {
   ]) {
     answer(5, [bytes], t);
   }
+  const unknown = 'Client 192.0.2.1 [192.0.2.1:50000] disconnected';
+  const known = 'Client c1 [192.0.2.1:50000] disconnected';
   expect(t.log.lines).toEqual([
-    'Client c1 [192.0.2.1:50000] disconnected: not authorised.',
-    'Client 192.0.2.1:50000 disconnected: protocol level 6 of MQTT is not supported.',
-    'Client c1 [192.0.2.1:50000] disconnected: not authorised.',
-    'Client c1 [192.0.2.1:50000] disconnected: not authorised.',
-    'Client c1 [192.0.2.1:50000] disconnected: unknown authentication method foo.',
-    'Client 192.0.2.1:50000 disconnected: empty client identifier.',
-    'Client 192.0.2.1:50000 disconnected: reserved CONNECT flag is set (v5 [MQTT-3.1.2-3]).',
-    'Client c1 [192.0.2.1:50000] disconnected: will on a $CONTROL topic.',
+    `${known}: not authorised.`,
+    'Protocol error from 192.0.2.1:50000: protocol level 6 of MQTT is not supported.',
+    `${unknown}: protocol error.`,
+    `${known}: not authorised.`,
+    `${known}: not authorised.`,
+    'Protocol error from c1: unknown authentication method foo.',
+    `${known}: using not allowed feature (QoS too high, retain not supported, or bad AUTH method).`,
+    'Protocol error from 192.0.2.1:50000: empty client identifier.',
+    `${unknown}: protocol error.`,
+    'Protocol error from 192.0.2.1:50000: reserved CONNECT flag is set (v5 [MQTT-3.1.2-3]).',
+    `${unknown}: malformed packet.`,
+    `${known}: will on a $CONTROL topic.`,
   ]);
   expect(t.broker.counters.connectionsRefused).toBe(8);
 });
@@ -120,6 +128,72 @@ test('connection_messages false leaves lines on clients that come and go out of 
   const t = new TestBroker({ connectionMessages: false });
   const client = t.connect({ clientId: 'quiet' });
   client.disconnect();
+  t.connect({ clientId: 'lost' }).drop();
+  t.connect({ clientId: 'twice' });
+  t.connect({ clientId: 'twice' });
   t.open().send('00 00');
-  expect(t.log.lines).toEqual([]);
+  // What was wrong with a packet is told all the same, as by Mosquitto.
+  expect(t.log.lines).toEqual(['Protocol error from 192.0.2.1:50000: First packet not CONNECT (00).']);
+});
+
+test('a second CONNECT, and TLS where there is none, are told in words of their own', () => {
+  const t = new TestBroker();
+  const twice = t.connect({ clientId: 'twice' });
+  twice.send(connect());
+  t.open().send('16 03 01 02 00 01 00 01 fc 03 03');
+  expect(t.log.lines.slice(1)).toEqual([
+    'Bad client 192.0.2.1:50000 sending multiple CONNECT messages.',
+    'Protocol error from twice: second CONNECT (v5 [MQTT-3.1.0-2]).',
+    'Client twice [192.0.2.1:50000] disconnected: protocol error.',
+    'Client from 192.0.2.1:50000 appears to be using TLS to connect to a non-TLS listener.',
+    expect.stringMatching(/^Protocol error from 192\.0\.2\.1:50000: /),
+    'Client 192.0.2.1 [192.0.2.1:50000] disconnected: malformed packet.',
+  ]);
+});
+
+test('lines have the types that Mosquitto gives them', () => {
+  const t = new TestBroker({}, { maxConnections: 2 });
+  t.connect({ clientId: 'c1' });
+  t.connect({ clientId: 'c1' });
+  expect(() => t.connect({ clientId: 'c2' })).toThrow('refused');
+  expect(t.log.details.map(({ type }, i) => [type, t.log.lines[i]!.slice(0, 24)])).toEqual([
+    [LogType.notice, 'New client connected fro'],
+    [LogType.error, 'Client c1 already connec'],
+    [LogType.notice, 'Client c1 [192.0.2.1:500'],
+    [LogType.notice, 'New client connected fro'],
+    [LogType.notice, 'Client connection from 1'],
+  ]);
+});
+
+test('who and why stand beside the text, for logs that keep them apart', () => {
+  const t = new TestBroker();
+  t.connect({ clientId: 'c1', username: 'u' }).drop();
+  t.open().send('c0 00');
+  const address = '192.0.2.1:50000';
+  expect(t.log.details.map(({ fields }) => fields)).toEqual([
+    { client: 'c1', address, username: 'u' },
+    { client: 'c1', address, reason: 'connection closed by client' },
+    { address },
+    { address, reason: 'protocol error' },
+  ]);
+});
+
+test('no password reaches the log, whatever is logged and however it is refused', () => {
+  const secret = 'p4ssw0rd-in-clear';
+  const refusing: AccessControl = { authenticate: () => ReasonCode.badUserNameOrPassword, topics: null };
+  for (const access of [undefined, refusing]) {
+    for (const version of [3, 4, 5] as const) {
+      const t = new TestBroker({ reasonStrings: true }, {}, access);
+      t.log.types = ~0;
+      const peer = t.open(version);
+      peer.send(connectPacket({ version, clientId: 'c1', username: 'u', password: secret }));
+      // A second one, and one that breaks off in the password.
+      peer.send(connectPacket({ version, clientId: 'c1', username: 'u', password: secret }));
+      const broken = encodePacket(connectPacket({ version, clientId: 'c2', username: 'u', password: secret }), version);
+      broken[1]! -= 3;
+      t.open(version).send(broken.subarray(0, broken.length - 3));
+      expect(t.log.lines.length).toBeGreaterThan(2);
+      expect(JSON.stringify([t.log.lines, t.log.details])).not.toContain('p4ssw');
+    }
+  }
 });

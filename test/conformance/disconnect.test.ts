@@ -251,7 +251,7 @@ test('the log tells a DISCONNECT from a connection that was lost, as Mosquitto d
   t.connect({ clientId: 'c1' }).disconnect();
   expect(t.log.lines.at(-1)).toBe('Client c1 [192.0.2.1:50000] disconnected.');
   t.connect({ clientId: 'c1' }).drop();
-  expect(t.log.lines.at(-1)).toBe('Client c1 [192.0.2.1:50000] closed its connection.');
+  expect(t.log.lines.at(-1)).toBe('Client c1 [192.0.2.1:50000] disconnected: connection closed by client.');
   expect(answer(5, [connect({ flags: 3 })], t)).toContain('closed');
 });
 

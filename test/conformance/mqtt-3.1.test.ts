@@ -9,7 +9,7 @@ test('v3.1 a CONNECT of MQIsdp at level 3 is accepted', () => {
   expect(answer(3, [connect({ level: 3 })])).toBe('20020000');
   const t = new TestBroker();
   t.connect({ version: 3, clientId: 'c1', keepAlive: 7, username: 'u' });
-  expect(t.log.lines.at(-1)).toBe("New client connected from 192.0.2.1:50000 as c1 (p1, c1, k7, u'u').");
+  expect(t.log.lines.at(-1)).toBe("New client connected from 192.0.2.1:50000 as c1 (p3, c1, k7, u'u').");
 });
 
 test('v3.1 other levels of MQIsdp get return code 1', () => {
@@ -97,7 +97,7 @@ test('a bridge of Mosquitto, level 0x83 or 0x84, gets RETAIN as published and no
     bridge.send(connect({ level, name: level === 0x83 ? 'MQIsdp' : 'MQTT', clientId: 'host.out', flags: 0 }));
     expect(bridge.expect(PacketType.connack).reasonCode).toBe(0);
     expect(t.log.lines.at(-1)).toMatch(
-      /^New bridge connected from 192\.0\.2\.1:50000 as host\.out \(p[12], c0, k60\)\.$/,
+      /^New bridge connected from 192\.0\.2\.1:50000 as host\.out \(p[34], c0, k60\)\.$/,
     );
     bridge.subscribe('#');
     bridge.publish('a', 'mine', { retain: true });

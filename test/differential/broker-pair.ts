@@ -23,6 +23,9 @@ const configurations: Readonly<Record<BrokerKind, Configuration>> = {
   'no-alias': { listener: ['max_topic_alias 0'] },
   'queue-3': { global: ['max_inflight_messages 2', 'max_queued_messages 3'] },
   'queue-qos0': { global: ['queue_qos0_messages true'] },
+  'queue-100-bytes': { global: ['max_queued_bytes 100'] },
+  'upgrade-qos': { global: ['upgrade_outgoing_qos true'] },
+  duplicates: { global: ['allow_duplicate_messages true'] },
 };
 
 /** The default of Mosquitto 2.1, which earlier versions do not have. */

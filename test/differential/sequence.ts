@@ -13,7 +13,10 @@ export type BrokerKind =
   | 'no-empty-id'
   | 'no-alias'
   | 'queue-3'
-  | 'queue-qos0';
+  | 'queue-qos0'
+  | 'queue-100-bytes'
+  | 'upgrade-qos'
+  | 'duplicates';
 
 /** What ends a step. */
 export type Then =

@@ -19,6 +19,7 @@ const layers = [
   'client',
   'bus',
   'broker',
+  'log',
   'push',
   'navigator',
   'http',

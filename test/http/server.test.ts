@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'bun:test';
 import { Broker } from '../../src/broker/broker.ts';
-import { type Logger, LogLevel } from '../../src/broker/log.ts';
+import { type Logger, LogType } from '../../src/broker/log.ts';
 import { AnonymousAccess } from '../../src/auth/access-control.ts';
 import { defaultBrokerOptions } from '../../src/config/broker-options.ts';
 import { ErrorCode } from '../../src/http/api-error.ts';
@@ -243,7 +243,7 @@ test('requests that are too large are refused', async () => {
 
 test('a fault of ours is a 500 that tells nothing, and a line in the log that tells all', async () => {
   const lines: string[] = [];
-  const log: Logger = { level: LogLevel.error, log: (_, line) => lines.push(line) };
+  const log: Logger = { types: LogType.error, log: (_, line) => lines.push(line) };
   const clock = new FakeClock();
   const broker = new Broker(defaultBrokerOptions, new AnonymousAccess(true), log, clock);
   const { url } = start(broker);

@@ -84,7 +84,7 @@ describe('a helper that is killed', () => {
     ]);
     expect(server.listener.helperPid).not.toBe(helperPid);
     expect(server.listener.port).toBe(server.port);
-    await server.waitForLog(/^Client many-0 \[127\.0\.0\.1:\d+\] closed its connection\.$/);
+    await server.waitForLog(/^Client many-0 \[127\.0\.0\.1:\d+\] disconnected: connection closed by client\.$/);
     await client.ended();
     await publishTo(server);
   });
@@ -297,15 +297,15 @@ describe('a PSK listener that cannot be opened says why, and leaves nothing behi
     ],
     [
       'no cipher for TLS 1.3',
-      {},
       { ciphersTls13: 'TLS_AES_256_GCM_SHA384' },
+      {},
       /^ciphers_tls1\.3 ".*" has no cipher with SHA256/,
     ],
-    ['a dhparamfile that is not there', {}, { dhparamfile: '/no/file' }, /^Unable to load dhparamfile "\/no\/file": /],
+    ['a dhparamfile that is not there', { dhparamfile: '/no/file' }, {}, /^Unable to load dhparamfile "\/no\/file": /],
     [
       'a dhparamfile that is none',
-      {},
       { dhparamfile: import.meta.path },
+      {},
       /^Unable to load dhparamfile ".*helper\.test\.ts": /,
     ],
   ])('%s', async (_what, listener, psk, text) => {
@@ -323,7 +323,7 @@ describe('options', () => {
   });
 
   test('ciphers_tls1.3', async () => {
-    const server = await start({ psk: { ciphersTls13: 'TLS_AES_128_GCM_SHA256' } });
+    const server = await start({ listener: { ciphersTls13: 'TLS_AES_128_GCM_SHA256' } });
     expect(await nodeResult(server.port, 'handshake', 'TLSv1.3')).toMatchObject({ cipher: 'TLS_AES_128_GCM_SHA256' });
     expect(await nodeResult(server.port, 'handshake', 'TLSv1.2')).toMatchObject({ version: 'TLSv1.2' });
   });
@@ -333,8 +333,7 @@ describe('options', () => {
     const dhparamfile = join(folder, 'dh.pem');
     writeFileSync(dhparamfile, dhParameters('modp15'));
     const server = await start({
-      listener: { ciphers: 'DHE-PSK-AES128-GCM-SHA256' },
-      psk: { dhparamfile },
+      listener: { ciphers: 'DHE-PSK-AES128-GCM-SHA256', dhparamfile },
     });
     rmSync(folder, { recursive: true });
     expect(await nodeResult(server.port, 'handshake', 'TLSv1.2')).toMatchObject({

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ClientConnection } from '../../src/broker/client-connection.ts';
 import type { Broker } from '../../src/broker/broker.ts';
-import type { ListenerInfo } from '../../src/broker/listener-info.ts';
+import { defaultListenerInfo, type ListenerInfo } from '../../src/broker/listener-info.ts';
 import type { BrokerOptions } from '../../src/config/broker-options.ts';
 import { defaultListenerConfig, type ListenerConfig } from '../../src/config/config.ts';
 import { ProxyLayer } from '../../src/transport/inbound-layers.ts';
@@ -85,13 +85,13 @@ export async function startPskServer(options: PskServerOptions = {}): Promise<Ps
 /** As the broker's own handler: a PROXY header, then MQTT. */
 function makeHandler(broker: Broker, config: ListenerConfig): SocketHandler<ClientConnection> {
   const info: ListenerInfo = {
+    ...defaultListenerInfo(),
     name: `port ${config.port}`,
     port: config.port,
     maxQos: config.maxQos,
     maxTopicAlias: config.maxTopicAlias,
     maxConnections: config.maxConnections,
     useIdentityAsUsername: config.useIdentityAsUsername,
-    connections: 0,
   };
   return {
     onOpen(socket) {

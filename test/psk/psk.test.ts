@@ -52,13 +52,13 @@ test.each(['tlsv1.2', 'tlsv1.3'])('a client that speaks %s only gets in', async 
 test("the log has the client's own address, and its identity as user name", async () => {
   const target = [...server.target, '--psk', '00ff', '--psk-identity', 'gerät 2', '-A', '127.0.0.9'];
   await publish(target, ['-t', 'x', '-m', 'x', '-i', 'from-nine', '-u', 'somebody']);
-  await server.waitForLog(/^New client connected from 127\.0\.0\.9:\d+ as from-nine \(p2, c1, k60, u'gerät 2'\)\.$/);
+  await server.waitForLog(/^New client connected from 127\.0\.0\.9:\d+ as from-nine \(p4, c1, k60, u'gerät 2'\)\.$/);
 });
 
 test('without use_identity_as_username the user name is the one in CONNECT', async () => {
   const other = await startPskServer();
   await publish([...other.target, ...CLIENT], ['-t', 'x', '-m', 'x', '-i', 'named', '-u', 'somebody']);
-  await other.waitForLog(/ as named \(p2, c1, k60, u'somebody'\)\.$/);
+  await other.waitForLog(/ as named \(p4, c1, k60, u'somebody'\)\.$/);
   await other.stop();
 });
 

@@ -15,6 +15,10 @@ export interface Mosquitto {
   log(): Promise<string>;
   /** Waits until it has logged something that matches, and returns the match. */
   waitForLog(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Has it save its state now, as far as it got. */
+  save(): void;
+  /** Ends it as a service manager does: it saves its state. `restart` uses the same ports and files. */
+  end(): Promise<void>;
   /** Ends it at once, without saving anything; `restart` uses the same ports and files. */
   kill(): Promise<void>;
   restart(): Promise<void>;
@@ -98,6 +102,8 @@ export async function startMosquitto(
     folder,
     log,
     waitForLog,
+    save: () => child?.kill('SIGUSR1'),
+    end: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
     restart: async () => {
       if (!(await start())) throw new Error(`mosquitto does not start again:\n${await log()}${await stderr()}`);

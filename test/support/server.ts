@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import type { Broker } from '../../src/broker/broker.ts';
 import { BrokerServer } from '../../src/broker/broker-server.ts';
 import type { BrokerOptions } from '../../src/config/broker-options.ts';
-import { type Config, defaultConfig, defaultListenerConfig, type ListenerConfig } from '../../src/config/config.ts';
+import {
+  type Config,
+  defaultConfig,
+  defaultListenerConfig,
+  defaultSecurityConfig,
+  type ListenerConfig,
+} from '../../src/config/config.ts';
 import { pem, type PemName, writePems } from './client/certificates.ts';
 import { LogLines } from './test-broker.ts';
 
@@ -77,7 +83,7 @@ export async function startServer(
 ): Promise<TestServer> {
   const config: Config = {
     ...defaultConfig(),
-    allowAnonymous: true,
+    security: { ...defaultSecurityConfig(), allowAnonymous: true },
     listeners: listeners.map((one) => ({ ...defaultListenerConfig(), host: '127.0.0.1', port: 0, ...one })),
     ...more,
   };
@@ -119,20 +125,29 @@ export interface BrokerProcess {
   /** The most it has had since its start. */
   peakRssBytes(): number;
   isAlive(): boolean;
+  /** All that it logged. */
+  log(): string;
   stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
 }
 
 /**
  * Starts `martlet broker` with the lines of a configuration; `FOLDER` in a line becomes a folder with the certificates
  * of tests as `NAME.pem`.
+ *
+ * @param wrapper a command that runs the broker in its own place, such as `prlimit --fsize=1000000`
  */
-export async function startBrokerProcess(lines: readonly string[]): Promise<BrokerProcess> {
+export async function startBrokerProcess(
+  lines: readonly string[],
+  wrapper: readonly string[] = [],
+): Promise<BrokerProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'martlet-broker-'));
   await writePems(folder);
   const file = join(folder, 'martlet.conf');
   await writeFile(file, `${['log_dest stderr', ...lines].join('\n').replaceAll('FOLDER', folder)}\n`);
   const main = join(import.meta.dir, '../../src/cli/main.ts');
-  const child = Bun.spawn([process.execPath, main, 'broker', '-c', file], {
+  const child = Bun.spawn([...wrapper, process.execPath, main, 'broker', '-c', file], {
     stdin: 'ignore',
     stdout: 'ignore',
     stderr: 'pipe',
@@ -166,7 +181,12 @@ export async function startBrokerProcess(lines: readonly string[]): Promise<Brok
     rssBytes: () => status('VmRSS'),
     peakRssBytes: () => status('VmHWM'),
     isAlive: () => child.exitCode === null && child.signalCode === null,
+    log: () => output,
     stop,
+    async kill() {
+      child.kill('SIGKILL');
+      await stop();
+    },
   };
 }
 

@@ -1,9 +1,10 @@
 /** A broker on memory and a clock that tests move: no sockets, no waiting. */
 import { type AccessControl, AnonymousAccess } from '../../src/auth/access-control.ts';
+import { type ClientIdRules, defaultClientIdRules } from '../../src/auth/client-id-rules.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import type { ClientConnection } from '../../src/broker/client-connection.ts';
-import type { ListenerInfo } from '../../src/broker/listener-info.ts';
-import { type Logger, LogLevel } from '../../src/broker/log.ts';
+import { defaultListenerInfo, type ListenerInfo } from '../../src/broker/listener-info.ts';
+import { type LogFields, type Logger, LogType } from '../../src/broker/log.ts';
 import { type BrokerOptions, defaultBrokerOptions } from '../../src/config/broker-options.ts';
 import type { ConnackPacket } from '../../src/protocol/connack.ts';
 import type { ConnectPacket } from '../../src/protocol/connect.ts';
@@ -33,12 +34,24 @@ export class FakeClock implements Clock {
   }
 }
 
+/** What is logged where nobody says otherwise. */
+export const DEFAULT_LOG_TYPES = LogType.error | LogType.warning | LogType.notice | LogType.information;
+
 /** Collects log lines, for tests that say what an operator reads. */
 export class LogLines implements Logger {
-  readonly level = LogLevel.debug;
+  types: number;
   readonly lines: string[] = [];
-  log(_level: LogLevel, line: string): void {
+  /** Type and fields of each line. */
+  readonly details: { readonly type: LogType; readonly fields: LogFields | undefined }[] = [];
+
+  constructor(types: number = DEFAULT_LOG_TYPES) {
+    this.types = types;
+  }
+
+  log(type: LogType, line: string, fields?: LogFields): void {
+    if ((this.types & type) === 0) return;
     this.lines.push(line);
+    this.details.push({ type, fields });
   }
 }
 
@@ -256,21 +269,21 @@ export class TestBroker {
   readonly broker: Broker;
   readonly listener: ListenerInfo;
 
-  constructor(options: Partial<BrokerOptions> = {}, listener: Partial<ListenerInfo> = {}, access?: AccessControl) {
+  constructor(
+    options: Partial<BrokerOptions & ClientIdRules> = {},
+    listener: Partial<ListenerInfo> = {},
+    access?: AccessControl,
+  ) {
     this.broker = new Broker(
       { ...defaultBrokerOptions, ...options },
       access ?? new AnonymousAccess(true),
       this.log,
       this.clock,
     );
+    const { allowZeroLengthClientid, autoIdPrefix } = { ...defaultClientIdRules, ...options };
     this.listener = {
-      name: 'port 1883',
-      port: 1883,
-      maxQos: 2,
-      maxTopicAlias: 10,
-      maxConnections: -1,
-      useIdentityAsUsername: false,
-      connections: 0,
+      ...defaultListenerInfo(),
+      clientIds: { ...defaultClientIdRules, allowZeroLengthClientid, autoIdPrefix },
       ...listener,
     };
   }

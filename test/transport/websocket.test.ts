@@ -144,8 +144,11 @@ describe.each([...kinds])('%s', (kind) => {
     const client = await answerTo(kind, request, port());
     expect(client.head).toStartWith(`HTTP/1.1 ${status} `);
     await client.wire.ended();
-    expect(server.lines.at(-1)).toMatch(/^Client 127\.0\.0\.1:\d+ disconnected: WebSocket handshake: /);
-    expect(server.lines.at(-1)).toMatch(cause);
+    expect(server.lines.at(-2)).toMatch(/^Protocol error from 127\.0\.0\.1:\d+: WebSocket handshake: /);
+    expect(server.lines.at(-2)).toMatch(cause);
+    expect(server.lines.at(-1)).toMatch(
+      /^Client 127\.0\.0\.1 \[127\.0\.0\.1:\d+\] disconnected: malformed packet\.$/,
+    );
   });
 
   test('serves its path only, whatever the query', async () => {
@@ -249,7 +252,7 @@ describe.each([...kinds])('%s', (kind) => {
     expect(client.frames.at(-1)!.opcode).toBe(Opcode.close);
     await observer.mqtt(16 + 6 + publish('wills/x', 'gone').length);
     expect(server.lines).toContainEqual(
-      expect.stringMatching(/^Client closer \[127\.0\.0\.1:\d+\] closed its connection\.$/),
+      expect.stringMatching(/^Client closer \[127\.0\.0\.1:\d+\] disconnected: connection closed by client\.$/),
     );
     expect(server.broker.counters.closed.get('connection lost')).toBe(lost + 1);
   });
@@ -298,10 +301,9 @@ describe.each([...kinds])('%s', (kind) => {
         .map(({ opcode, payload }) => (opcode === Opcode.binary ? toHex(payload) : opcode));
       expect(tail).toEqual([version === v5 ? 'e00181' : toHex(Uint8Array.of(0x20, 2, 0, 0)), Opcode.close]);
       expect(client.closeCode).toBe(code);
-      expect(server.lines.findLast((line) => line.startsWith('Client breaker'))).toMatch(
-        /^Client breaker \[127\.0\.0\.1:\d+\] disconnected: WebSocket: /,
-      );
-      expect(server.lines.findLast((line) => line.startsWith('Client breaker'))).toMatch(cause);
+      const told = server.lines.findLast((line) => line.startsWith('Protocol error from breaker: WebSocket: '));
+      expect(told).toMatch(cause);
+      expect(server.lines.at(-1)).toMatch(/^Client breaker \[127\.0\.0\.1:\d+\] disconnected: malformed packet\.$/);
     }
   });
 
@@ -319,5 +321,5 @@ test('ws closes on TLS bytes and names the mistake', async () => {
   const client = await openRaw('ws', server.ports[0]!);
   client.send(Uint8Array.of(0x16, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3));
   await client.wire.ended();
-  expect(server.lines.at(-1)).toContain('the client speaks TLS to a port without TLS');
+  expect(server.lines.at(-2)).toContain('the client speaks TLS to a port without TLS');
 });

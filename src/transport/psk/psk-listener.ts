@@ -25,16 +25,15 @@ const STEADY_MS = 10_000;
 const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
 
-/** What a PSK listener has beside its `ListenerConfig`, of which port, host, ciphers, tlsVersion and setTcpNodelay hold. */
+/**
+ * What a PSK listener has beside its `ListenerConfig`, of which port, host, tlsVersion, ciphers, ciphersTls13, dhparamfile
+ * and setTcpNodelay hold.
+ */
 export interface PskOptions {
   /** `psk_hint`: sent to clients of TLS 1.2; turns PSK on. */
   readonly hint: string;
   /** `psk_file` */
   readonly file: string;
-  /** `ciphers_tls1.3`: names with colons between; null: all of the TLS library's. */
-  readonly ciphersTls13?: string | null;
-  /** `dhparamfile`: for ciphers with DHE; null: parameters of the TLS library. */
-  readonly dhparamfile?: string | null;
   /** Whom the broker becomes after it has opened its ports (`user`), so that the program does too; null: nobody else. */
   readonly owner?: Owner | null;
   /** The Node.js program, by name or path. */
@@ -57,11 +56,13 @@ export interface PskListener extends OpenListener {
   /** Process id of the program; null while there is none. */
   readonly helperPid: number | null;
   /**
-   * Reads `psk_file` again; resolves once the new keys hold. Connections stay, also those of identities that are gone.
+   * Reads `psk_file` and `dhparamfile` again; resolves once they hold. Connections stay, also those of identities that are
+   * gone.
    *
-   * @throws ConfigError, and the old keys hold
+   * @param file the `psk_file` from now on; the one of before unless given
+   * @throws ConfigError, CertificateError, and what was read before holds
    */
-  reload(): Promise<void>;
+  reload(file?: string): Promise<void>;
 }
 
 /**
@@ -77,19 +78,33 @@ export async function openPskListener<C>(
   handler: SocketHandler<C>,
   events: PskEvents,
 ): Promise<PskListener> {
-  const { keys, warnings } = readPskFile(psk.file);
+  const { keys, dhparam, warnings } = readPskFiles(config, psk.file);
   for (const line of describeProblems(warnings)) events.onWarning(line);
   if (Buffer.byteLength(psk.hint) > MAX_HINT_BYTES) {
     throw new ListenError(`Cannot listen on ${placeOf(config)}: psk_hint is longer than ${MAX_HINT_BYTES} bytes.`);
   }
-  checkCiphers(psk.ciphersTls13 ?? null);
-  const { dhparamfile = null } = psk;
-  const dhparam = dhparamfile === null ? 'auto' : readDhParameters(dhparamfile);
+  checkCiphers(config.ciphersTls13);
   const node = findNodeFor(config, psk.node ?? 'node');
   await checkPort(config);
   const watch = new PskWatch(config, psk, { keys, dhparam, node }, handler, events);
   await watch.open();
   return watch;
+}
+
+export interface PskFiles extends PskFile {
+  /** PEM, or `auto`. */
+  readonly dhparam: string;
+}
+
+/**
+ * The files of a PSK listener.
+ *
+ * @param file `psk_file`
+ * @throws ConfigError for `psk_file`, CertificateError for `dhparamfile`
+ */
+export function readPskFiles({ dhparamfile }: Pick<ListenerConfig, 'dhparamfile'>, file: string): PskFiles {
+  const dhparam = dhparamfile === null ? 'auto' : readDhParameters(dhparamfile);
+  return { ...readPskFile(file), dhparam };
 }
 
 /** A key from a file goes with SHA-256 (RFC 8446 section 4.2.11), and a client that offers TLS 1.3 gets no other version. */
@@ -128,10 +143,10 @@ async function checkPort(config: ListenerConfig): Promise<void> {
   (await openListener({ ...defaultListenerConfig(), port, host }, refuseAll)).stop();
 }
 
-/** What stays the same from one run of the program to the next, but for the keys. */
+/** What stays the same from one run of the program to the next, but for what is in files. */
 interface Material {
   keys: PskFile['keys'];
-  readonly dhparam: string;
+  dhparam: string;
   readonly node: string;
 }
 
@@ -147,7 +162,7 @@ interface Run {
 class PskWatch<C> implements PskListener {
   port: number;
   private readonly config: ListenerConfig;
-  private readonly psk: PskOptions;
+  private psk: PskOptions;
   private readonly material: Material;
   private readonly handler: SocketHandler<C>;
   private readonly events: PskEvents;
@@ -241,7 +256,7 @@ class PskWatch<C> implements PskListener {
       folder,
       socketPath: join(folder, SOCKET_NAME),
       hint: psk.hint,
-      ciphers: psk.ciphersTls13 == null ? tls12 : `${psk.ciphersTls13}:${tls12}`,
+      ciphers: config.ciphersTls13 === null ? tls12 : `${config.ciphersTls13}:${tls12}`,
       dhparam: this.material.dhparam,
       minVersion: config.tlsVersion === 'tlsv1.3' ? 'TLSv1.3' : 'TLSv1.2',
       noDelay: config.setTcpNodelay,
@@ -296,11 +311,13 @@ class PskWatch<C> implements PskListener {
     }
   }
 
-  async reload(): Promise<void> {
-    const { keys, warnings } = readPskFile(this.psk.file);
+  async reload(file = this.psk.file): Promise<void> {
+    const { keys, dhparam, warnings } = readPskFiles(this.config, file);
+    this.psk = { ...this.psk, file };
     for (const line of describeProblems(warnings)) this.events.onWarning(line);
     this.material.keys = keys;
-    await this.run?.terminator?.setKeys(keys);
+    this.material.dhparam = dhparam;
+    await this.run?.terminator?.renew(keys, dhparam);
   }
 
   stop(): void {

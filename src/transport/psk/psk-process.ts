@@ -2,6 +2,7 @@
 // Keys go that way and no other: a command line and an environment can be read by other programs.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { nodeEnvironment } from '../node-environment.ts';
 import program from './psk-terminator.mjs' with { type: 'text' };
 
 /** Oldest Node.js that has all the program needs. */
@@ -77,7 +78,7 @@ export class TerminatorError extends Error {
 type Report =
   | { readonly type: 'listening'; readonly port: number }
   | { readonly type: 'refused'; readonly option: string; readonly message: string; readonly code?: string }
-  | { readonly type: 'keys' }
+  | { readonly type: 'renewed' }
   | ({ readonly type: 'failure' } & PskFailure);
 
 export class TerminatorProcess {
@@ -86,7 +87,7 @@ export class TerminatorProcess {
   private readonly child: Bun.Subprocess<'pipe', 'pipe', 'pipe'>;
   private readonly events: TerminatorEvents;
   private readonly listening = Promise.withResolvers<number>();
-  private readonly keyChanges: (() => void)[] = [];
+  private readonly renewals: (() => void)[] = [];
   private errorText = '';
   private hasEnded = false;
 
@@ -101,7 +102,7 @@ export class TerminatorProcess {
     try {
       this.child = Bun.spawn([node, file], {
         cwd: settings.folder,
-        env: environment(),
+        env: nodeEnvironment(),
         stdin: 'pipe',
         stdout: 'pipe',
         stderr: 'pipe',
@@ -140,12 +141,16 @@ export class TerminatorProcess {
     }
   }
 
-  /** Resolves once no handshake sees the old keys any more, or it has ended. Connections stay. */
-  setKeys(keys: PskKeys): Promise<void> {
+  /**
+   * Resolves once no handshake sees the old keys and parameters any more, or it has ended. Connections stay.
+   *
+   * @param dhparam see `TerminatorSettings`
+   */
+  renew(keys: PskKeys, dhparam: string): Promise<void> {
     if (this.hasEnded) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.keyChanges.push(resolve);
-    this.tell({ type: 'keys', keys: pairs(keys) });
+    this.renewals.push(resolve);
+    this.tell({ type: 'renew', keys: pairs(keys), dhparam });
     return promise;
   }
 
@@ -181,7 +186,7 @@ export class TerminatorProcess {
     this.hasEnded = true;
     const cause = this.endCause();
     this.listening.reject(new TerminatorError(cause));
-    for (const resolve of this.keyChanges.splice(0)) resolve();
+    for (const resolve of this.renewals.splice(0)) resolve();
     this.events.onEnd(cause);
   }
 
@@ -212,8 +217,8 @@ export class TerminatorProcess {
         return this.listening.resolve(report.port);
       case 'refused':
         return this.listening.reject(new TerminatorError(report.message, report.option, report.code));
-      case 'keys':
-        return this.keyChanges.shift()?.();
+      case 'renewed':
+        return this.renewals.shift()?.();
       case 'failure':
         return this.events.onFailure(report);
     }
@@ -225,16 +230,6 @@ export class TerminatorProcess {
       this.errorText = (this.errorText + decoder.decode(chunk, { stream: true })).slice(-MAX_ERROR_TEXT);
     }
   }
-}
-
-/** Nothing that would change what Node.js does, such as NODE_OPTIONS. */
-function environment(): Record<string, string> {
-  const kept: Record<string, string> = {};
-  for (const name of ['PATH', 'LD_LIBRARY_PATH', 'OPENSSL_CONF', 'TZ']) {
-    const value = process.env[name];
-    if (value !== undefined) kept[name] = value;
-  }
-  return kept;
 }
 
 function pairs(keys: PskKeys): [identity: string, hex: string][] {
@@ -252,7 +247,7 @@ export function findNode(name: string): string {
   const help = `TLS-PSK needs Node.js ${MIN_NODE_MAJOR} or newer: install it, or take psk_hint out of the configuration`;
   if (path === null) throw new TerminatorError(`there is no program '${name}' in PATH. ${help}`);
   const version = Bun.spawnSync([path, '-p', 'process.versions.bun ? "bun" : process.versions.node'], {
-    env: environment(),
+    env: nodeEnvironment(),
     stdin: 'ignore',
     stderr: 'ignore',
     timeout: START_LIMIT_MS,

@@ -3,9 +3,9 @@
 // header of version 2 with the client's address and its PSK identity (as the name of a verified certificate), then the
 // bytes of both sides, held back where one of them does not read. psk-process.ts starts it and speaks with it:
 //
-//   stdin, a JSON object a line    start: see `start`, comes first and once; keys: [[IDENTITY, HEX], ...] replaces all
-//                                  keys; close: no more clients, and the end once those that are here have gone
-//   stdout, the same               listening: port; refused: option, message, code; keys: they hold from now on;
+//   stdin, a JSON object a line    start: see `start`, comes first and once; renew: keys, dhparam for the handshakes from
+//                                  now on; close: no more clients, and the end once those that are here have gone
+//   stdout, the same               listening: port; refused: option, message, code; renewed: they hold from now on;
 //                                  failure: address, port, identity, isKnown, reason, code of a failed handshake
 //
 // The end of stdin means that the broker is gone.
@@ -38,6 +38,8 @@ const SSL_WITH_CERTIFICATE = [0x01 | 0x02, 0, 0, 0, 0];
 let keys = new Map();
 /** @type {import('node:tls').Server | null} */
 let server = null;
+/** Of `start` and `renew`. */
+let contextOptions = {};
 let socketPath = '';
 let isClosing = false;
 /** TLS socket -> what its client showed last; the key was right once the handshake is over. */
@@ -52,6 +54,12 @@ function report(message) {
 
 function setKeys(pairs) {
   keys = new Map(pairs.map(([identity, hex]) => [identity, Buffer.from(hex, 'hex')]));
+}
+
+function setParameters(dhparam) {
+  if (dhparam === contextOptions.dhparam) return;
+  contextOptions = { ...contextOptions, dhparam };
+  server?.setSecureContext(contextOptions);
 }
 
 /** Finds out what is wrong with the ciphers, which the error of the whole does not tell. */
@@ -71,19 +79,22 @@ function checkCiphers(ciphers) {
  * keys.
  */
 function start(options) {
-  const { ciphers, dhparam } = options;
+  const { ciphers, dhparam, minVersion } = options;
   if (!checkCiphers(ciphers)) return;
   socketPath = options.socketPath;
   process.on('exit', () => removeFolder(options.folder));
   setKeys(options.keys);
-  server = createServer({
+  contextOptions = {
     ciphers,
     dhparam,
-    pskIdentityHint: options.hint,
-    minVersion: options.minVersion,
+    minVersion,
     maxVersion: 'TLSv1.3',
     // A resumed session shows no identity, and a renegotiation could show another one.
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+  };
+  server = createServer({
+    ...contextOptions,
+    pskIdentityHint: options.hint,
     handshakeTimeout: HANDSHAKE_LIMIT_MS,
     allowHalfOpen: true,
     noDelay: options.noDelay,
@@ -259,9 +270,10 @@ function handle(message) {
   switch (message.type) {
     case 'start':
       return start(message);
-    case 'keys':
+    case 'renew':
       setKeys(message.keys);
-      return report({ type: 'keys' });
+      setParameters(message.dhparam);
+      return report({ type: 'renewed' });
     case 'close':
       return close();
   }

@@ -3,6 +3,7 @@ import { connectMalformedSequences } from './connect-malformed.ts';
 import { connectSequences } from './connect.ts';
 import { limitSequences } from './limits.ts';
 import { malformedSequences } from './malformed.ts';
+import { optionSequences } from './options.ts';
 import { publishSequences } from './publish.ts';
 import { retainSequences } from './retain.ts';
 import { sessionSequences } from './session.ts';
@@ -19,5 +20,6 @@ export const allSequences: readonly Sequence[] = [
   ...retainSequences,
   ...sessionSequences,
   ...limitSequences,
+  ...optionSequences,
   ...malformedSequences,
 ];

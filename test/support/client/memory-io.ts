@@ -1,3 +1,4 @@
+import type { SrvRecord } from 'node:dns';
 import type { CommandIo, CommandOutput } from '../../../src/cli/client-io.ts';
 
 /** Keeps what a command writes. A test may make its reader slow (`isBlocked`) or go away (`breakOff`). */
@@ -52,6 +53,9 @@ export class MemoryIo implements CommandIo {
   readonly stdout = new MemoryOutput();
   readonly stderr = new MemoryOutput();
   readonly pid = 4711;
+  env: Readonly<Record<string, string>> = {};
+  rawWords: () => Uint8Array[] | null = () => null;
+  resolveSrv: (name: string) => Promise<SrvRecord[]> = () => Promise.reject(new Error('no DNS'));
   readonly stdin: () => ReadableStream<Uint8Array>;
   private readonly stopCallbacks = new Set<() => void>();
 
