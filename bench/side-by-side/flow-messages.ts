@@ -163,7 +163,7 @@ function paced(name: string, full: PacedSizes, short: PacedSizes): Flow {
   };
 }
 
-const shortPhases: Phases = { warmSeconds: 0.2, pumpSeconds: 0.5, paceRate: 1_000, paceSeconds: 0.5 };
+const shortPhases: Phases = { warmSeconds: 0.1, pumpSeconds: 0.3, paceRate: 1_000, paceSeconds: 0.3 };
 
 export const messageFlows: readonly Flow[] = [
   pipelined({

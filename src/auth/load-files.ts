@@ -12,30 +12,31 @@ export interface Loaded<T> {
 
 /** @throws ConfigError where it cannot be read */
 export function loadPasswordFile(path: string): Loaded<PasswordFile> {
-  const { bytes, warnings } = readPrivateFile(path);
+  const { bytes, warnings } = readPrivateFile(path, 'password_file');
   const file = PasswordFile.parse(bytes, path);
   return { file, warnings: [...warnings, ...file.problems] };
 }
 
 /** @throws ConfigError where it cannot be read, or something in it is wrong */
 export function loadAclFile(path: string): Loaded<AclFile> {
-  const { bytes, warnings } = readPrivateFile(path);
+  const { bytes, warnings } = readPrivateFile(path, 'acl_file');
   const file = parseAclFile(bytes, path);
   return { file, warnings: [...warnings, ...file.warnings] };
 }
 
-function readPrivateFile(path: string): { bytes: Uint8Array; warnings: ConfigProblem[] } {
+/** @param option which names the file */
+function readPrivateFile(path: string, option: string): { bytes: Uint8Array; warnings: ConfigProblem[] } {
   let descriptor: number | null = null;
   try {
     descriptor = openSync(path, 'r');
     const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw new ConfigError([{ file: path, line: null, text: 'this is not a file' }]);
+    if (!stats.isFile()) throw new ConfigError([{ file: path, line: null, text: `${option} is not a file` }]);
     const text = `File ${path} has world readable permissions. To fix this, use \`chmod 0600 ${path}\`.`;
     const warnings = (stats.mode & 0o007) === 0 ? [] : [{ file: path, line: null, text }];
     return { bytes: readFileSync(descriptor), warnings };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError([{ file: path, line: null, text: `cannot be read: ${systemErrorText(error)}` }]);
+    throw new ConfigError([{ file: path, line: null, text: `${option} cannot be read: ${systemErrorText(error)}` }]);
   } finally {
     if (descriptor !== null) closeSync(descriptor);
   }

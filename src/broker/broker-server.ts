@@ -90,6 +90,7 @@ export class BrokerServer {
 
   /** Serving half of the sessions would lose messages of the other half: nothing is acknowledged until it is mended. */
   private onUnreadableStore(cause: string): void {
+    if (this.broker.isStopping) return; // closed by us while it was read
     this.broker.counters.storeFailing = 1;
     this.log.log(LogType.error, `Error: persistence cannot be read to its end: ${cause}`);
   }

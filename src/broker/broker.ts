@@ -183,7 +183,8 @@ export class Broker implements SessionObserver {
     // After a stall, what clients sent meanwhile is still in their sockets: it is read before one of them counts as silent.
     this.isCatchingUp = !this.isCatchingUp && this.second - before >= STALL_SECONDS;
     if (!this.isCatchingUp) this.connectionWheel.advance(this.second);
-    this.absenceWheel.advance(this.second);
+    // Wills and the ends of sessions wait until all is known that they concern.
+    if (this.loader === null) this.absenceWheel.advance(this.second);
     this.retainedSweeper.tick(this.second);
   }
 
@@ -235,6 +236,7 @@ export class Broker implements SessionObserver {
   /** A defect of ours: the log says where, and the one connection pays for it. */
   onInternalError(connection: ClientConnection, error: unknown): void {
     this.reportFault(connection.label, error);
+    this.durability?.acks.abandon();
     connection.fail(ReasonCode.unspecifiedError, 'internal error');
   }
 
@@ -287,9 +289,8 @@ export class Broker implements SessionObserver {
   /** Forgets what is retained for a topic. */
   unretain(topicName: string): void {
     const old = this.retained.delete(topicName);
-    if (old === null) return;
-    this.onForgotten(old);
-    if (this.durability !== null) this.durability.onUnretained(topicName);
+    if (old !== null) this.onForgotten(old);
+    if (this.durability !== null) this.durability.onUnretained(topicName, old !== null);
   }
 
   private onForgotten(message: Message): void {
@@ -299,6 +300,8 @@ export class Broker implements SessionObserver {
 
   /** Publishes a message of the broker's own, or one that was kept. */
   publish(message: Message): void {
+    // While a store is taken up it is not known yet who wants it.
+    if (this.loader !== null) return this.loader.whenLoaded(() => this.publish(message));
     const incoming = new IncomingMessage();
     incoming.fromMessage(message, this.wallMs());
     this.route(incoming);
@@ -349,8 +352,11 @@ export class Broker implements SessionObserver {
   /** Null also for a session whose time is up and that only waits for the next tick (v5 section 3.1.2.11.2). */
   private findSession(clientId: string): Session | null {
     const session = this.sessions.get(clientId) ?? null;
-    const expiresAt = session?.absence?.expiresAtSecond ?? -1;
-    if (session === null || expiresAt < 0 || expiresAt * 1_000 > this.clock.monotonicMs()) return session;
+    if (session === null || session.link !== null) return session;
+    const expiresAt = session.absence === null ? -1 : session.absence.expiresAtSecond;
+    // A session that was to end with its connection was restored: the process ended first.
+    const isOver = session.expiryInterval === 0 || (expiresAt >= 0 && expiresAt * 1_000 <= this.clock.monotonicMs());
+    if (!isOver) return session;
     this.counters.sessionsExpired++;
     this.endSession(session);
     return null;
@@ -417,24 +423,24 @@ export class Broker implements SessionObserver {
   }
 
   onDelivery(delivery: Delivery, session: Session): void {
-    this.durability!.track(delivery, session);
+    this.durability!.deliveries.track(delivery, session);
   }
 
   onOldestDropped(durable: DurableState): void {
     this.counters.drop(DropReason.queueFull);
-    this.durability!.dropOldest(durable);
+    this.durability!.deliveries.dropOldest(durable);
   }
 
   onFinished(delivery: Delivery): void {
-    this.durability!.onFinished(delivery);
+    this.durability!.deliveries.onFinished(delivery);
   }
 
   onReleased(delivery: Delivery, link: SessionLink): void {
-    this.durability!.onReleased(delivery, link);
+    this.durability!.deliveries.onReleased(delivery, link);
   }
 
   onRenumbered(delivery: Delivery): void {
-    this.durability!.onRenumbered(delivery);
+    this.durability!.deliveries.onRenumbered(delivery);
   }
 
   onDropping(session: Session): void {

@@ -16,6 +16,7 @@ import { ReasonCode, reasonCodeName, toConnectReturnCode } from '../protocol/rea
 import { encodeUtf8 } from '../protocol/utf8.ts';
 import { Message } from '../session/message.ts';
 import { NEVER_EXPIRES, type Will } from '../session/session.ts';
+import { StoreError } from '../storage/session-store.ts';
 import type { BrokerOptions } from '../config/broker-options.ts';
 import type { Broker } from './broker.ts';
 import { type ClientConnection, ConnectionState } from './client-connection.ts';
@@ -203,15 +204,25 @@ function refuse(connection: ClientConnection, clientId: string, reasonCode: Reas
 }
 
 function admit(broker: Broker, connection: ClientConnection, applicant: Applicant): void {
-  const arriving = broker.loader?.fetch(applicant.clientId) ?? null;
+  const arriving = broker.loader?.fetch(applicant.clientId, connection) ?? null;
   if (arriving === null) return welcome(broker, connection, applicant);
   // The store is being taken up: the session of this client comes ahead of its turn.
   connection.pauseReading();
   void arriving
-    .then(() => {
-      if (connection.isOpen && connection.state === ConnectionState.new) welcome(broker, connection, applicant);
+    .then((isLast) => {
+      if (!connection.isOpen || connection.state !== ConnectionState.new) return;
+      if (isLast) welcome(broker, connection, applicant);
+      else refuse(connection, applicant.clientId, ReasonCode.serverBusy, 'another connection of the client came');
     })
-    .catch((error: unknown) => broker.onInternalError(connection, error))
+    .catch((error: unknown) => {
+      if (!(error instanceof StoreError)) return broker.onInternalError(connection, error);
+      refuse(
+        connection,
+        applicant.clientId,
+        ReasonCode.serverUnavailable,
+        `its session cannot be read: ${error.message}`,
+      );
+    })
     .then(() => connection.resumeReading());
 }
 
@@ -220,7 +231,9 @@ function welcome(broker: Broker, connection: ClientConnection, applicant: Applic
   const { packet, clientId, isAssigned } = applicant;
   const properties = packet.properties ?? {};
   const isV5 = packet.protocolVersion === ProtocolVersion.v5;
-  const refusal = refuseNewSession(broker, clientId);
+  const expiry = isV5 ? (properties.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : NEVER_EXPIRES;
+  const expiryInterval = broker.limitExpiry(expiry);
+  const refusal = refuseNewSession(broker, clientId, packet.cleanStart, expiryInterval > 0);
   if (refusal !== null) return refuse(connection, clientId, refusal.reasonCode, refusal.cause);
 
   let keepAlive = packet.keepAlive;
@@ -228,8 +241,6 @@ function welcome(broker: Broker, connection: ClientConnection, applicant: Applic
   if (shortened) keepAlive = options.maxKeepalive;
   connection.silenceLimit = Math.ceil(keepAlive * 1.5);
   if (packet.bridge) connection.becomeBridge();
-  const expiry = isV5 ? (properties.sessionExpiryInterval ?? 0) : packet.cleanStart ? 0 : NEVER_EXPIRES;
-  const expiryInterval = broker.limitExpiry(expiry);
 
   const answer: Properties = {};
   if (isV5) {
@@ -284,8 +295,8 @@ function welcome(broker: Broker, connection: ClientConnection, applicant: Applic
   connection.queue(writer.bytes, writer.packetStart, writer.offset);
   if (connection.silenceLimit === 0) broker.connectionWheel.cancel(connection);
   else broker.connectionWheel.schedule(connection, broker.second + connection.silenceLimit + 1);
-  if (session.durable !== null && session.durable.length > 0) durability!.resume(session);
-  else session.outgoing?.resume(connection, broker);
+  if (session.durable !== null) return durability!.resume(session);
+  session.outgoing?.resume(connection, broker);
   broker.sharedMessages.onAttached(session);
 }
 

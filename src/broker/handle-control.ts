@@ -64,9 +64,9 @@ function acknowledge({ view, stored, durability }: Broker, connection: ClientCon
   const type = qos === 1 ? PacketType.puback : PacketType.pubrec;
   if (durability === null) connection.sendAck(type, packetId, 0, null);
   else {
-    durability.beginPublish(connection, type, packetId, 0);
-    if (qos === 2 && isNew) durability.onIncoming(session, packetId, null);
-    durability.endPublish();
+    durability.acks.begin(connection, type, packetId, 0);
+    if (qos === 2 && isNew) durability.incoming.onPublish(session, packetId, null);
+    durability.acks.end();
   }
   return isNew;
 }

@@ -3,6 +3,7 @@ import { PacketType, ProtocolVersion } from '../protocol/packet-type.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { ReasonCode, reasonCodeName } from '../protocol/reason-code.ts';
 import { isValidUtf8 } from '../protocol/utf8.ts';
+import type { PublishView } from '../protocol/publish.ts';
 import type { Topic } from '../routing/topic-cache.ts';
 import { DropReason } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
@@ -88,11 +89,10 @@ function receiveDurably(
   const { view, incoming } = broker;
   const { qos, packetId } = view;
   const session = connection.session!;
-  const isStored = qos === 2 ? session.durable !== null : durability.needsStore(topic, view.retain);
-  if (isStored && durability.refusal !== null) {
+  if (durability.refusal !== null && mustBeStored(durability, session, topic, view)) {
     if (connection.protocolVersion === ProtocolVersion.v5) {
       const type = qos === 1 ? PacketType.puback : PacketType.pubrec;
-      return durability.sendInOrder(connection, type, packetId, durability.refusal);
+      return durability.acks.sendInOrder(connection, type, packetId, durability.refusal);
     }
     // Before MQTT 5 there is no such answer: the message waits with the others, as long as there is room.
     if (durability.isOverfull) return connection.fail(ReasonCode.quotaExceeded, 'message cannot be stored');
@@ -100,14 +100,29 @@ function receiveDurably(
   if (qos === 1) {
     const wanted = topic.match(broker.tree).length > 0;
     const reasonCode = wanted ? ReasonCode.success : ReasonCode.noMatchingSubscribers;
-    durability.beginPublish(connection, PacketType.puback, packetId, reasonCode);
+    durability.acks.begin(connection, PacketType.puback, packetId, reasonCode);
     broker.route(incoming);
-    return durability.endPublish();
+    return durability.acks.end();
   }
-  durability.beginPublish(connection, PacketType.pubrec, packetId, ReasonCode.success);
   const held = holdUntilRelease(broker, connection, session);
-  if (held !== null) durability.onIncoming(session, packetId, held);
-  durability.endPublish();
+  durability.acks.begin(connection, PacketType.pubrec, packetId, ReasonCode.success);
+  if (held !== null) durability.incoming.onPublish(session, packetId, held);
+  else durability.incoming.onRepeated(session);
+  durability.acks.end();
+}
+
+/** Whether the message can't be taken while the store fails. One that was taken before, and comes again, can. */
+function mustBeStored(
+  durability: Durability,
+  session: Session,
+  topic: Topic<Session>,
+  { qos, dup, retain, packetId }: PublishView,
+): boolean {
+  if (qos === 2) {
+    if (dup && session.incoming !== null && session.incoming.has(packetId)) return false;
+    if (session.durable !== null) return true;
+  }
+  return durability.needsStore(topic, retain);
 }
 
 /**
@@ -164,10 +179,23 @@ export function handlePubrel(broker: Broker, connection: ClientConnection, packe
     if (message !== undefined && message !== null) release(broker, message);
     return;
   }
-  durability.beginPublish(connection, PacketType.pubcomp, packetId, ReasonCode.success);
-  if (message !== undefined) durability.onIncomingReleased(session, packetId, message);
-  if (message !== undefined && message !== null) release(broker, message);
-  durability.endPublish();
+  durability.acks.begin(connection, PacketType.pubcomp, packetId, ReasonCode.success);
+  if (message === undefined) durability.incoming.onRepeated(session);
+  else {
+    durability.incoming.onPubrel(session, packetId, message);
+    if (message !== null) releaseDurably(broker, durability, message);
+  }
+  durability.acks.end();
+}
+
+/** Its deliveries are written together with its release: it is theirs, or still the publisher's, and never nobody's. */
+function releaseDurably(broker: Broker, { deliveries }: Durability, message: Message): void {
+  deliveries.isBound = true;
+  try {
+    release(broker, message);
+  } finally {
+    deliveries.isBound = false;
+  }
 }
 
 function release(broker: Broker, message: Message): void {
@@ -282,7 +310,7 @@ function refusePublish(
       session.incoming ??= new UnreleasedMessages(broker.stored);
       if (!view.dup || !session.incoming.has(view.packetId)) {
         session.incoming.set(view.packetId, null);
-        durability?.onIncoming(session, view.packetId, null);
+        durability?.incoming.onPublish(session, view.packetId, null);
       }
     }
     answerRefused(broker, connection, PacketType.pubrec, answered, properties);
@@ -299,7 +327,7 @@ function answerRefused(
   const { unsettled } = connection;
   if (durability === null || unsettled === null || unsettled.length === 0) {
     connection.sendAck(type, view.packetId, reasonCode, properties);
-  } else durability.sendInOrder(connection, type, view.packetId, reasonCode);
+  } else durability.acks.sendInOrder(connection, type, view.packetId, reasonCode);
 }
 
 /**

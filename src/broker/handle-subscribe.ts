@@ -87,6 +87,7 @@ function subscribe(
   if (topics !== null && !topics.canSubscribe(connection, filterText)) return ReasonCode.notAuthorized;
 
   const session = connection.session!;
+  if (session.durable !== null && broker.durability!.isOverfull) return ReasonCode.quotaExceeded;
   const qos = grantedQos(connection, request);
   const options = {
     qos,

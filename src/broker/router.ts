@@ -101,7 +101,7 @@ export class Router {
     const link = session.link as ClientConnection | null;
     if (qos === 0) {
       if (link !== null) this.sendQoS0(incoming, link, retain, subscription.identifier);
-      else if (broker.options.queueQos0Messages && session.expiryInterval > 0 && !broker.memory.isFull) {
+      else if (broker.options.queueQos0Messages && session.expiryInterval > 0 && hasRoom(broker)) {
         const delivery = new Delivery(incoming.message(), 0, retain, subscription.identifier, null);
         session.deliver(delivery, broker.options, broker);
       } else broker.counters.drop(DropReason.offline);
@@ -209,6 +209,11 @@ export class Router {
     this.frameLength[layout] = frame.length;
     this.framePayload[layout] = frame.isSplit;
   }
+}
+
+/** Whether a QoS 0 message may be kept. */
+function hasRoom({ memory, durability }: Broker): boolean {
+  return !memory.isFull && (durability === null || !durability.isOverfull);
 }
 
 /**

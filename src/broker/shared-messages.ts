@@ -1,5 +1,6 @@
 import type { ShareGroup, Subscription } from '../routing/subscription.ts';
 import { Delivery } from '../session/delivery.ts';
+import type { Message } from '../session/message.ts';
 import type { QueueLimits } from '../session/outgoing-flow.ts';
 import type { Session } from '../session/session.ts';
 import type { Broker } from './broker.ts';
@@ -39,7 +40,9 @@ export function chooseMember(
       else away = member;
       continue;
     }
-    const isBehind = (link as ClientConnection).congestion !== null || (durable !== null && durable.length > 0);
+    const isBehind =
+      (link as ClientConnection).congestion !== null ||
+      (durable !== null && (durable.length > 0 || durable.isResuming));
     if (!isBehind && (outgoing === null || (outgoing.queue.length === 0 && outgoing.inflight.size < link.window))) {
       group.next = at;
       return member;
@@ -100,17 +103,40 @@ export class SharedMessages {
     if (subscription.index >= 0) (subscription.group!.waiting ??= new Set()).add(subscription);
   }
 
-  private handOver({ message, retain, shared }: Delivery, from: Session, isEnd: boolean): boolean {
+  private handOver(delivery: Delivery, from: Session, isEnd: boolean): boolean {
+    const { message, retain, shared } = delivery;
+    const moved = this.give(message, retain, shared!.group!, from, isEnd);
+    if (moved !== null) this.broker.durability?.deliveries.onMoved(delivery, moved);
+    return moved !== null;
+  }
+
+  /**
+   * Gives a message of a group to a member.
+   *
+   * @param isEnd also to one that is away
+   * @returns null where none takes it
+   */
+  give(
+    message: Message,
+    retain: boolean,
+    group: ShareGroup<Session>,
+    except: Session | null,
+    isEnd: boolean,
+  ): Delivery | null {
     const { broker } = this;
-    const member = chooseMember(shared!.group!, from, message.topic.name, broker.options);
-    if (member === null) return false;
+    const { options, durability } = broker;
+    const member = chooseMember(group, except, message.topic.name, options);
+    if (member === null) return null;
     const { link } = member.subscriber;
-    if (member.subscriber.isQueueFull(broker.options)) return false;
+    if (member.subscriber.isQueueFull(options)) return null;
     const granted = member.qos;
-    const qos = broker.options.upgradeOutgoingQos || granted < message.qos ? granted : message.qos;
-    if (link === null && (!isEnd || qos === 0)) return false;
+    const qos = options.upgradeOutgoingQos || granted < message.qos ? granted : message.qos;
+    if (link === null && (!isEnd || qos === 0)) return null;
     broker.counters.sharedRedelivered++;
     const moved = new Delivery(message, qos, retain, member.identifier, member);
-    return member.subscriber.deliver(moved, broker.options, broker);
+    const deliver = () => member.subscriber.deliver(moved, options, broker);
+    const isTaken = durability === null ? deliver() : durability.deliveries.bound(deliver);
+    if (isTaken && link === null) this.onKept(member);
+    return isTaken ? moved : null;
   }
 }

@@ -24,9 +24,11 @@ export class BrokerSocketHandler implements SocketHandler<ClientConnection> {
   }
 
   onOpen(socket: ByteSocket): ClientConnection | null {
-    const connection = this.broker.accept(this.info, socket);
-    if (connection === null) return null;
     const { config } = this;
+    // Reset before it was accepted: nobody to serve, and no address to log or to count failed logins by.
+    const isGone = socket.remoteAddress === undefined && config.unixPath === null && config.proxyProtocol === 0;
+    const connection = isGone ? null : this.broker.accept(this.info, socket);
+    if (connection === null) return null;
     if (config.protocol === 'websockets') {
       connection.layer = new WebSocketLayer(connection, {
         path: config.websocketsPath,

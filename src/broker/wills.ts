@@ -24,8 +24,9 @@ export function publishWill(broker: Broker, session: Session): void {
   }
   counters.willsPublished++;
   const ready = willMessage(will, broker.wallMs());
-  if (broker.loader === null) broker.publish(ready);
-  else broker.loader.whenLoaded(() => broker.publish(ready));
+  // Together with the session, which has it no more.
+  if (broker.durability === null) broker.publish(ready);
+  else broker.durability.deliveries.bound(() => broker.publish(ready));
 }
 
 /** A check that fails is a no: the end of a session does not stop half-way. */

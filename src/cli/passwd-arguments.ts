@@ -175,7 +175,7 @@ export function passwdUsage(): string {
       ['-b', 'Batch mode: the password is on the command line, where others on this machine may see it.'],
       ['-c', "Create the file, in place of what it holds; the file '-' is standard output."],
       ['-D', 'Delete the user.'],
-      ['-H HASH', 'argon2id (Mosquitto 2.1), sha512-pbkdf2 (2.0 and 2.1; the default) or sha512 (1.6).'],
+      ['-H HASH', 'argon2id (Mosquitto 2.1), sha512-pbkdf2 (2.0 and 2.1; the default here) or sha512 (1.6).'],
       [
         '-I ITERATIONS',
         `Rounds of sha512-pbkdf2 (default ${DEFAULT_ITERATIONS}): the more, the slower to guess and to log in.`,

@@ -149,6 +149,8 @@ class ConfigReader {
       if (!(error instanceof ValueError)) throw error;
       // The options below a section that failed are still for it, and not for the one before.
       if (option.name === 'listener') draft.addListener(defaultListenerConfig());
+      // What is wrong is not missing.
+      if (option.scope === OptionScope.bridge) draft.record(ownerOf(option, draft), option.name, place);
       if (error.message !== '') return `${name}: ${error.message}`;
       return `${name}: ${option.isSecret ? '' : `got ${quoted(value)}, `}expected ${option.expects}`;
     }

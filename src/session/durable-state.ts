@@ -45,24 +45,27 @@ export class DeliveryStorage {
 
 /**
  * What a session that outlives the process has beside the others. As a list it holds the numbers of the deliveries that
- * wait in the store only: all of a client that is away, and of one that is slow those behind its queue in memory.
+ * wait in the store only and were never sent: all of a client that is away, and of one that is slow those behind its
+ * queue in memory.
  */
 export class DurableState extends SeqList {
   /** In the store. */
   readonly id: number;
   /** Bytes of the messages of the list, as a queue accounts for them. */
   bytes = 0;
-  /** How many of them came by a shared subscription. */
-  shared = 0;
-  /** Deliveries up to this one were sent on an earlier connection; 0: none. */
-  sentSeq = 0;
+  /** Deliveries in flight on an earlier connection, in order, until they are sent again; null: none. */
+  sent: number[] | null = null;
+  /** Some of the list or of `sent` came by a shared subscription, or did. */
+  hasShared = false;
   /** The packet identifier that the next delivery gets; those of deliveries in the store are not given again. */
   nextPacketId = 1;
   /** When the client went away, wall clock milliseconds; 0: it is connected. */
   awaySinceMs = 0;
-  /** A page of the list is being read. */
-  isReading = false;
-  /** Messages have been dropped since the client went away, and it was told. */
+  /** Which read of a page of the list, or of `sent`, is under way; 0: none. */
+  reading = 0;
+  /** The client is connected, but nothing may be sent yet: that it came is not committed, or `sent` not read. */
+  isResuming = false;
+  /** Messages have been dropped since the client came or went away, and it was told. */
   isDropping = false;
 
   constructor(id: number) {
@@ -74,13 +77,13 @@ export class DurableState extends SeqList {
   add(seq: number, size: number, isShared: boolean): void {
     this.push(seq);
     this.bytes += size;
-    if (isShared) this.shared++;
+    if (isShared) this.hasShared = true;
   }
 
-  /** Takes the first one out, which is `seq`. */
-  take(size: number, isShared: boolean): void {
+  /** Takes the first one out. */
+  take(size: number): void {
     this.shift();
-    this.bytes -= size;
-    if (isShared) this.shared--;
+    this.bytes = this.length === 0 ? 0 : this.bytes - size;
+    if (this.length === 0 && this.sent === null) this.hasShared = false;
   }
 }

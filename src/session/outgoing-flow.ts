@@ -363,6 +363,7 @@ export class OutgoingFlow {
   discard(observer: FlowObserver): void {
     for (const delivery of this.inflight.values()) {
       if (delivery.state !== DeliveryState.released) observer.onDropped(delivery, DropReason.sessionEnded);
+      else if (delivery.storage !== null) observer.onFinished(delivery);
       observer.stored.release(delivery.message);
     }
     for (let one = this.queue.shift(); one !== undefined; one = this.queue.shift()) {

@@ -56,6 +56,14 @@ export class SeqList {
     return found;
   }
 
+  /** Adds numbers that come before those of the list, or among them; costs a walk over the list, where there are some. */
+  insert(seqs: readonly number[]): void {
+    if (seqs.length === 0) return;
+    const all = [...seqs, ...this.peek(this.length)].sort((a, b) => a - b);
+    this.clear();
+    for (const one of all) this.push(one);
+  }
+
   clear(): void {
     this.length = 0;
     this.head = 0;

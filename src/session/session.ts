@@ -121,9 +121,8 @@ export class Session {
     const { durable } = this;
     if (durable !== null) {
       observer.onDelivery(delivery, this);
-      if (durable.length > 0 || (this.link === null && delivery.shared === null)) {
-        return this.leaveInStore(delivery, durable, limits, observer);
-      }
+      const isInStore = this.link === null ? delivery.shared === null : durable.length > 0 || durable.isResuming;
+      if (isInStore) return this.leaveInStore(delivery, durable, limits, observer);
     }
     this.outgoing ??= new OutgoingFlow(durable === null ? 1 : durable.nextPacketId);
     const { outgoing } = this;

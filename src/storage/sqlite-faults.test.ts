@@ -1,14 +1,14 @@
 import { Database, SQLiteError } from 'bun:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDatabaseFolder } from '../../test/support/database-folder.ts';
 import { StoreError } from './session-store.ts';
 import { faultOf, openError, storeError } from './sqlite-faults.ts';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'store-'));
+  folder = makeDatabaseFolder('store-');
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 

@@ -27,13 +27,24 @@ export function openFirst(
     if (!existsSync(path) && existsSync(`${path}-wal`)) {
       throw new StoreError(StoreFault.corrupt, `${path}-wal is there, and ${path} is not`);
     }
+    makePrivate(path);
     return new SqliteFile(path, sync, null);
   } catch (cause) {
     const error = storeError(`cannot open ${path}`, cause);
     if (error.fault !== StoreFault.corrupt || error instanceof ForeignFileError) throw error;
     const target = moveAside(path);
     notice(`${error.message}. It is kept as ${target}, and ${path} starts empty.`);
+    makePrivate(path);
     return new SqliteFile(path, sync, null);
+  }
+}
+
+/** A new file is for its owner only: messages are in it. SQLite gives what it puts beside it the same mode. */
+function makePrivate(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch {
+    // It is there, or SQLite is about to say what keeps it from being made.
   }
 }
 

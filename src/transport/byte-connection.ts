@@ -45,9 +45,11 @@ const Flag = {
   ending: FIRST_FREE_FLAG * 4,
   /** The FIN is sent. */
   finished: FIRST_FREE_FLAG * 8,
+  /** Nothing leaves. */
+  gated: FIRST_FREE_FLAG * 16,
 } as const;
 /** Flags of subclasses begin here. */
-export const FIRST_CONNECTION_FLAG = FIRST_FREE_FLAG * 16;
+export const FIRST_CONNECTION_FLAG = FIRST_FREE_FLAG * 32;
 
 /**
  * A connection as bytes: cuts the stream into packets (as a PacketFramer) and writes queued frames once a tick. The
@@ -199,11 +201,13 @@ export abstract class ByteConnection extends PacketFramer {
 
   /** Holds what is queued from now on back, until `openGate`. */
   closeGate(): void {
+    this.flags |= Flag.gated;
     this.backlog ??= new Backlog();
   }
 
   /** Writes what was held back. */
   openGate(): void {
+    this.flags &= ~Flag.gated;
     if (this.backlog !== null && this.socket !== null) this.drain();
   }
 
@@ -215,6 +219,7 @@ export abstract class ByteConnection extends PacketFramer {
 
   /** The socket takes bytes again. */
   drain(): void {
+    if ((this.flags & Flag.gated) !== 0) return;
     const { backlog } = this;
     while (backlog !== null && backlog.bytes > 0) {
       if (this.socket === null) return;

@@ -123,6 +123,9 @@ function listenError(config: ListenerConfig, error: unknown): Error {
       { cause: error },
     );
   }
+  if (code === 'EADDRNOTAVAIL') {
+    return new ListenError(`Cannot listen on ${where}: this machine has no such address.`, { cause: error });
+  }
   return new ListenError(`Cannot listen on ${where}: ${errorText(error)}`, { cause: error });
 }
 

@@ -273,10 +273,10 @@ describe('files that a broker loads', () => {
   test('that cannot be read are refused by name', async () => {
     const missing = folder.file('missing');
     expect(() => loadAclFile(missing)).toThrow(
-      new ConfigError([{ file: missing, line: null, text: 'cannot be read: no such file or directory' }]),
+      new ConfigError([{ file: missing, line: null, text: 'acl_file cannot be read: no such file or directory' }]),
     );
     const inside = folder.file('folder');
     await mkdir(inside);
-    expect(() => loadPasswordFile(inside)).toThrow(`${inside}: this is not a file`);
+    expect(() => loadPasswordFile(inside)).toThrow(`${inside}: password_file is not a file`);
   });
 });

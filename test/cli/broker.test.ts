@@ -295,6 +295,14 @@ describe('refused:', () => {
     });
   });
 
+  test('an address that this machine does not have, status 1', async () => {
+    const { status, stderr } = await run(['broker', '-c', file('address.conf', 'listener 18830 192.0.2.1')]);
+    expect(status).toBe(1);
+    expect(lines(stderr).at(-1)).toBe(
+      'Error: Cannot listen on port 18830 on 192.0.2.1: this machine has no such address.',
+    );
+  });
+
   test('certificates that cannot be loaded, status 1', async () => {
     const path = file('tls.conf', ...free, 'certfile /nonexistent/a.crt', 'keyfile /nonexistent/a.key');
     const { status, stderr } = await run(['broker', '-c', path]);
@@ -303,9 +311,14 @@ describe('refused:', () => {
   });
 
   test('a pid file that cannot be written, status 1', async () => {
-    const { status, stderr } = await run(['broker', '-c', file('pid.conf', ...free, 'pid_file /nonexistent/m.pid')]);
+    // The store is closed while it is read: that was told as a store that cannot be read.
+    const kept = ['persistence true', `persistence_location ${folder}`];
+    const path = file('pid.conf', ...free, ...kept, 'pid_file /nonexistent/m.pid');
+    const { status, stderr } = await run(['broker', '-c', path]);
     expect(status).toBe(1);
-    expect(lines(stderr).at(-1)).toBe('Error: Unable to write pid file /nonexistent/m.pid: no such file or directory.');
+    expect(lines(stderr).filter((line) => line.startsWith('Error'))).toEqual([
+      'Error: Unable to write pid file /nonexistent/m.pid: no such file or directory.',
+    ]);
   });
 
   test('a log file that cannot be opened, status 1', async () => {

@@ -1,6 +1,6 @@
 // Configuration files as people have them, given to the command.
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,8 @@ import { writePems } from '../support/client/certificates.ts';
 import { runTool } from '../support/mosquitto-tools.ts';
 import { until } from '../support/server.ts';
 import { run, Running } from './run-martlet.ts';
+
+setDefaultTimeout(60_000);
 
 let folder = '';
 beforeAll(async () => {
@@ -54,7 +56,11 @@ describe('--test-config', () => {
     const bad = { acl: file('bad-acl', 'topic sideways a'), psk: file('bad-psk', 'dev:xyz') };
     const cases: [number, string, ...string[]][] = [
       [3, `Error: ${bad.acl}:1: `, `acl_file ${bad.acl}`],
-      [13, 'Error: /nonexistent/users: cannot be read: no such file or directory', 'password_file /nonexistent/users'],
+      [
+        13,
+        'Error: /nonexistent/users: password_file cannot be read: no such file or directory',
+        'password_file /nonexistent/users',
+      ],
       [3, `Error: ${bad.psk}:1: `, `psk_file ${bad.psk}`, 'listener 0 127.0.0.1', 'psk_hint x'],
       [1, 'Error: ', 'listener 0 127.0.0.1', 'certfile FOLDER/serverKey.pem', 'keyfile FOLDER/serverKey.pem'],
       [3, `Error: ${join(folder, 'broken.d', 'x.conf')}:1: unknown option 'nonsense'`, 'include_dir FOLDER/broken.d'],

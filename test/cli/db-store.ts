@@ -1,5 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runDb } from '../../src/cli/db.ts';
 import type { QoS } from '../../src/protocol/packet-type.ts';
@@ -7,6 +6,7 @@ import type { SessionRecord, StoredMessage } from '../../src/storage/session-sto
 import { SqliteStore } from '../../src/storage/sqlite-store.ts';
 import { StoreBatch } from '../../src/storage/store-batch.ts';
 import { MemoryIo } from '../support/client/memory-io.ts';
+import { makeDatabaseFolder } from '../support/database-folder.ts';
 
 export interface DbResult {
   readonly status: number;
@@ -29,7 +29,7 @@ export class TestFolder {
   }
 
   static async make(): Promise<TestFolder> {
-    return new TestFolder(await mkdtemp(join(tmpdir(), 'martlet-db-')));
+    return new TestFolder(makeDatabaseFolder('martlet-db-'));
   }
 
   file(name: string): string {

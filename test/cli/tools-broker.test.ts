@@ -1,7 +1,9 @@
 // Debian's tools and ours against our own broker: the same lines bring the same output.
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test';
 import { certificateFiles, startServer, type TestServer, tlsListener } from '../support/server.ts';
 import { type Command, runBoth, words } from '../support/client/compare-commands.ts';
+
+setDefaultTimeout(30_000);
 
 let server: TestServer;
 let names: Record<string, string | number>;
@@ -25,11 +27,18 @@ test.each<[Command, string, number]>([
   ['sub', `${there} -t ours/# -C 2 -v -d`, 0],
   ['sub', `${there} -t ours/# -C 2 -q 2 -V 5 -F '%t|%p|%q|%r|%C|%j'`, 0],
   ['sub', `${there} -t ours/# -t other -U other -E -d -V 5`, 0],
-  ['sub', `${there} -t ours/none -W 1 -d`, 27],
   ['rr', `${there} -t ours/request -e ours/1 -m x -v`, 0],
-  ['rr', `${there} -t ours/request -e ours/none -m x -W 1 -d`, 27],
 ])('%s %s', async (command, line, status) => {
   const { theirs, ours } = await runBoth(command, { args: words(line, names) });
   expect(ours).toEqual(theirs);
   expect(ours.status).toBe(status);
+});
+
+test.concurrent.each<[Command, string]>([
+  ['sub', `${there} -t ours/none -W 1 -d`],
+  ['rr', `${there} -t ours/request -e ours/none -m x -W 1 -d`],
+])('%s %s times out', async (command, line) => {
+  const { theirs, ours } = await runBoth(command, { args: words(line, names), together: true });
+  expect(ours).toEqual(theirs);
+  expect(ours.status).toBe(27);
 });

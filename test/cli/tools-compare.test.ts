@@ -1,10 +1,12 @@
 // The same command lines with Debian's mosquitto_pub, _sub and _rr and with ours, beyond those in test/client: the options
 // that say how to connect, and rr.
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { type CommandServer, startCommandServer } from '../support/client/command-server.ts';
 import { type Command, run, runBoth, runOurs, words } from '../support/client/compare-commands.ts';
 import { type SocksRules, startSocksServer } from '../support/client/socks-server.ts';
 import { martlet } from './run-martlet.ts';
+
+setDefaultTimeout(30_000);
 
 let server: CommandServer;
 /** Answers to what comes on `req/#`. */
@@ -32,7 +34,7 @@ const there = '-h 127.0.0.1 -p {open}';
 const locked = '-h 127.0.0.1 -p {closed} -u alice -P secret';
 
 describe('command lines that are not taken', () => {
-  test.each<[Command, string]>([
+  test.concurrent.each<[Command, string]>([
     ['rr', ''],
     ['rr', '-t a -e b'],
     ['rr', '-t a -m x'],
@@ -128,7 +130,7 @@ describe('rr', () => {
     expect((await server.compare('rr', line)).status).toBe(0);
   });
 
-  test.each([
+  test.concurrent.each([
     [`${there} -t none -e res/2 -m hello -W 1 -d`, 27],
     [`${there} -t none -e res/2 -m hello -W 1 -d -V 311 -q 1`, 27],
     [`${there} -t none -e res/2 -m hello -W 1 --quiet`, 27],
@@ -179,7 +181,7 @@ describe('rr', () => {
     expect(await runOurs('rr', list)).toEqual({ status, stdout: '', stderr: `Error: ${message}\n` });
   });
 
-  test('a publish that is refused is told', async () => {
+  test.concurrent('a publish that is refused is told', async () => {
     const { status, stderr } = await runOurs('rr', server.words(`${locked} -t other -e mine/1 -m hello -W 1 -q 1`));
     expect({ status, stderr }).toEqual({
       status: 27,
@@ -188,7 +190,7 @@ describe('rr', () => {
   });
 
   // mosquitto_rr 2.0 sends nothing of them.
-  test('-f and -s are the request', async () => {
+  test.concurrent('-f and -s are the request', async () => {
     const received = runOurs('sub', server.words(`${there} -t sent -C 2 -i sent`));
     await server.mosquitto.waitForLog(/Sending SUBACK to sent/);
     await runOurs('rr', server.words(`${there} -t sent -e res/1 -f {folder}/message -W 1`));
@@ -196,7 +198,7 @@ describe('rr', () => {
     expect((await received).stdout).toBe('from a file\n\nfrom standard input\n');
   });
 
-  test('-R waits for a response that is not retained, 2.1 --latency tells how long it took', async () => {
+  test.concurrent('-R waits for a response that is not retained, 2.1 --latency tells how long it took', async () => {
     await server.publish('-t res/old -m old -r');
     const { stdout } = await runOurs('rr', server.words(`${there} -t req/x -e res/old -m x -R --latency -V 311 -W 1`));
     expect(stdout).toBe('');

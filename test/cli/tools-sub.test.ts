@@ -1,5 +1,5 @@
 // What mosquitto_sub 2.1 has beyond 2.0, and where to connect is told by the DNS.
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runPub } from '../../src/cli/pub.ts';
@@ -10,6 +10,8 @@ import { type Command, runOurs, words } from '../support/client/compare-commands
 import { obliging, startFakeServer } from '../support/client/fake-server.ts';
 import { MemoryIo } from '../support/client/memory-io.ts';
 import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
+
+setDefaultTimeout(30_000);
 
 let server: Mosquitto;
 
@@ -75,7 +77,7 @@ describe('-F', () => {
   });
 });
 
-test('-w: each topic has a line of its own', async () => {
+test.concurrent('-w: each topic has a line of its own', async () => {
   const watching = runOurs('sub', args(`${there} -t watch/# -i watcher -C 4 -v -w`));
   await server.waitForLog(/Sending SUBACK to watcher/);
   for (const line of ['-t watch/a -m long', '-t watch/b -m 1', '-t watch/a -m 2', '-t watch/c -m 3']) {
@@ -91,7 +93,7 @@ test('-w: each topic has a line of its own', async () => {
   );
 });
 
-test('--message-rate counts instead of printing, and -W ends it', async () => {
+test.concurrent('--message-rate counts instead of printing, and -W ends it', async () => {
   const counting = runOurs('sub', args(`${there} -t rate -i counter -W 3 --message-rate -v -C 1`));
   await server.waitForLog(/Sending SUBACK to counter/);
   await runOurs('pub', args(`${there} -t rate -m x --repeat 5`));
@@ -106,7 +108,7 @@ test('--message-rate counts instead of printing, and -W ends it', async () => {
 });
 
 describe('subscriptions', () => {
-  test.each([
+  test.concurrent.each([
     ['', 0],
     ['--retain-handling always', 0],
     ['--retain-handling new', 1],
@@ -121,13 +123,13 @@ describe('subscriptions', () => {
     expect(subscribe).toMatchObject({ subscriptions: [{ topicFilter: 'a', retainHandling }] });
   });
 
-  test('--retain-handling takes no other word', async () => {
+  test.concurrent('--retain-handling takes no other word', async () => {
     const { status, stderr } = await runOurs('sub', ['-t', 'a', '--retain-handling', 'often']);
     expect(status).toBe(1);
     expect(stderr).toStartWith("Error: Unknown value 'often' for --retain-handling.\n");
   });
 
-  test.each([
+  test.concurrent.each([
     ['sub', '-C 3', 3],
     ['sub', '-C 20', undefined],
     ['sub', '-C 3 -D connect receive-maximum 7', 7],
@@ -142,7 +144,7 @@ describe('subscriptions', () => {
     },
   );
 
-  test('-U alone: unsubscribes and, with -E, leaves when that is acknowledged', async () => {
+  test.concurrent('-U alone: unsubscribes and, with -E, leaves when that is acknowledged', async () => {
     await runOurs('sub', args(`${there} -t kept/1 -t kept/2 -c -i keeper -E -q 1`));
     expect((await runOurs('sub', args(`${there} -U kept/1 -U kept/none -c -i keeper -E`))).status).toBe(0);
     await runOurs('pub', args(`${there} -t kept/1 -m one -q 1`));

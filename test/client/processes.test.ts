@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PacketType } from '../../src/protocol/packet-type.ts';
 import { obliging, startFakeServer } from '../support/client/fake-server.ts';
+import { sized } from '../support/long-run.ts';
 import { type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 
 let server: Mosquitto;
@@ -60,7 +61,7 @@ describe('sub', () => {
   });
 
   test('a slow reader costs bounded memory, loses nothing and keeps the connection', async () => {
-    const count = 200_000;
+    const count = sized(100_000, 200_000);
     const pinged = Promise.withResolvers<void>();
     const flood = startFakeServer((connection, packet) => {
       obliging(connection, packet);
@@ -129,7 +130,7 @@ describe('pub', () => {
   });
 
   test('-l passes many lines through in order', async () => {
-    const count = 300_000;
+    const count = sized(100_000, 300_000);
     const sink = startFakeServer(obliging);
     const child = start('pub', '-t many -l', 'pipe', sink.port);
     for (let i = 0; i < count; i += 10_000) {
@@ -146,10 +147,10 @@ describe('pub', () => {
     sink.stop();
   }, 20_000);
 
-  test('-f sends 100 MB whole', async () => {
+  test('-f sends a large file whole', async () => {
     const folder = join(server.folder, 'large');
     await mkdir(folder);
-    const payload = new Uint8Array(100_000_000);
+    const payload = new Uint8Array(sized(20_000_000, 100_000_000));
     for (let i = 0; i < payload.length; i += 997) payload[i] = i;
     await Bun.write(join(folder, 'sent'), payload);
     const reader = start('sub', '-t large -i large -C 1 -N');

@@ -221,6 +221,15 @@ describe('a connection', () => {
     expect(complaintsOf(...lines)).toContain(problem);
   });
 
+  // It was told that an address and a topic are missing, right above the lines where they are wrong.
+  test('with an address and a topic that are wrong is not told that it has none', () => {
+    expect(complaintsOf('connection a', 'address x:99999', 'topic # sideways')).toEqual([
+      `m.conf:1: ${later}`,
+      expect.stringMatching(/^m\.conf:2: address: got 'x:99999', /),
+      expect.stringMatching(/^m\.conf:3: topic: the direction /),
+    ]);
+  });
+
   test('stands above its options, also where a listener comes between', () => {
     expect(complaintsOf('round_robin true')).toEqual([
       "m.conf:1: round_robin: needs a 'connection' above it, whose bridge it is for",

@@ -29,16 +29,17 @@ test('a client that takes no bytes costs no more than its limit; QoS 0 messages 
   const quick = t.connect({ clientId: 'quick' });
   quick.subscribe('a');
   const publisher = t.connect({ clientId: 'p' });
-  for (let i = 0; i < 100; i++) {
+  const total = 50;
+  for (let i = 0; i < total; i++) {
     publishWhole(publisher, 'a', LARGE);
     // It waits once, until the receiver is known to be stopped.
     await until(() => !publisher.socket.isPaused);
   }
-  expect(publishes(quick).length).toBe(100);
+  expect(publishes(quick).length).toBe(total);
   expect(stuck.connection.backlogBytes).toBeGreaterThan(3 * MIB);
   expect(stuck.connection.backlogBytes).toBeLessThan(3 * MIB + 2 * LARGE.length);
   const taken = Math.floor(stuck.connection.backlogBytes / LARGE.length);
-  expect(t.broker.counters.dropped.get(DropReason.slowReader)).toBe(100 - taken);
+  expect(t.broker.counters.dropped.get(DropReason.slowReader)).toBe(total - taken);
   expect(t.broker.counters.producersPaused).toBe(1);
 
   // What it has, it gets whole, and then what comes next.

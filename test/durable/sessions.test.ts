@@ -137,7 +137,8 @@ describe('sessions in a store', () => {
     for (let i = 1; i <= 30; i++) {
       await after.settle();
       const packet = last.expect(PacketType.publish);
-      expect([text(packet.payload), packet.dup]).toEqual([`m${i}`, i <= 20]);
+      // Those beyond the window were not sent, which nobody knows any more: DUP is right for what may have been.
+      expect([text(packet.payload), packet.dup]).toEqual([`m${i}`, true]);
       last.puback(packet.packetId);
     }
     await after.settle();

@@ -62,6 +62,8 @@ export class Browser {
       stdin: 'ignore',
       stdout: 'ignore',
       stderr: 'pipe',
+      // It makes a folder of its own there too, and leaves it when it is killed.
+      env: { ...process.env, TMPDIR: folder },
     });
     const socket = new WebSocket(await debuggerUrl(child.stderr));
     await new Promise((resolve, reject) => {

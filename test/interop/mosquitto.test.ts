@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PacketType } from '../../src/protocol/packet-type.ts';
 import type { Message } from '../../src/session/message.ts';
+import { sized } from '../support/long-run.ts';
 import { PayloadSubscriber, publish, runTool, Subscriber, writeLargeFile } from '../support/mosquitto-tools.ts';
 import { certificateFiles, startServer, type TestServer, until } from '../support/server.ts';
 import { WireClient } from '../support/wire-client.ts';
@@ -134,15 +135,16 @@ describe.each([...versions])('with -V %s', (version) => {
     expect(await after.received(1)).toEqual(['new']);
   });
 
-  test.each([0, 1, 2])('a file of 7 MB arrives whole at QoS %d', async (qos) => {
+  test.each([0, 1, 2])('a file of megabytes arrives whole at QoS %d', async (qos) => {
     const topic = newName();
     const clientId = newName();
-    const file = await writeLargeFile(7_000_000);
+    const bytes = sized(3_000_000, 7_000_000);
+    const file = await writeLargeFile(bytes);
     const args = ['-V', version, '-t', topic, '-q', String(qos)];
     const subscriber = new PayloadSubscriber(target.tcp, [...args, '-i', clientId, '-C', '1']);
     await until('its subscription', () => isSubscribed(clientId));
     await publish(target.tcp, [...args, '-f', file.path]);
-    expect(await subscriber.finished()).toEqual({ bytes: 7_000_000, sha256: file.sha256 });
+    expect(await subscriber.finished()).toEqual({ bytes, sha256: file.sha256 });
     await file.remove();
   });
 

@@ -37,6 +37,22 @@ test('a probe of a port is told when it comes and when it goes', async () => {
   ]);
 });
 
+// Bun's connect to a name of two addresses resets one of them at once: the log told of a client "local:0".
+test('a connection that is reset before it is accepted leaves no trace', async () => {
+  const server = await start();
+  const script = `require('node:net').connect(${server.port}, '127.0.0.1', function () { this.resetAndDestroy(); })`;
+  // Nothing is accepted while this waits.
+  expect(Bun.spawnSync([process.execPath, '-e', script]).exitCode).toBe(0);
+  const client = await WireClient.open(server.port);
+  await until('the line of the next one', () => server.lines.length > 1);
+  client.end();
+  await until('its end', () => server.broker.connectionCount === 0);
+  expect(linesOf(server).slice(1)).toEqual([
+    `New connection from ADDR on port ${server.port}.`,
+    'Client 127.0.0.1 [ADDR] disconnected: connection closed by client.',
+  ]);
+});
+
 test('a WebSocket is told with log_type websockets', async () => {
   const server = await start([{ protocol: 'websockets' }]);
   for (const types of [LogType.websockets, LogType.notice]) {

@@ -5,6 +5,7 @@ import { encodePacket } from '../../src/protocol/packet.ts';
 import { PacketType, ProtocolVersion } from '../../src/protocol/packet-type.ts';
 import { mutatedPackets } from '../support/codec/mutations.ts';
 import { seedFrom } from '../support/codec/random.ts';
+import { sized } from '../support/long-run.ts';
 import { PayloadSubscriber, publish, writeLargeFile } from '../support/mosquitto-tools.ts';
 import { type BrokerProcess, pem, startBrokerProcess } from '../support/server.ts';
 import { connectPacket, utf8 } from '../support/test-broker.ts';
@@ -35,14 +36,14 @@ afterEach(async () => {
 
 const mebibytes = (bytes: number) => Math.round(bytes / MEBIBYTE);
 
-describe('a file of 200 MB', () => {
+describe('a file of 100 MB', () => {
   test.each([
     // The packet in a buffer that grew by doubling, and the socket's copy of what is on the way.
-    [0, 600],
+    [0, 360],
     // And the message that is kept until it is acknowledged.
-    [1, 800],
+    [1, 460],
   ])('arrives whole at QoS %d with less than %d MiB', async (qos, most) => {
-    const bytes = 200_000_000;
+    const bytes = 100_000_000;
     const file = await writeLargeFile(bytes);
     const target = ['-h', '127.0.0.1', '-p', String(broker.ports[0])];
     const args = ['-V', 'mqttv311', '-q', String(qos)];
@@ -103,8 +104,8 @@ async function idleRssBytes(): Promise<number> {
 
 describe('connections that come and go', () => {
   test.each([
-    ['20,000 plain', 20_000, false],
-    ['2,000 with TLS', 2_000, true],
+    ['plain ones', sized(10_000, 100_000), false],
+    ['those with TLS', sized(1_500, 10_000), true],
   ])('%s leave the memory where it was after the first tenth', async (_what, total, tls) => {
     let afterTenth = 0;
     await churn(broker.ports[tls ? 1 : 0]!, total, tls, (cycle) => {
@@ -117,8 +118,8 @@ describe('connections that come and go', () => {
 });
 
 describe('broken packets', () => {
-  test('20,000 of them leave the memory where it was after the first fifth', async () => {
-    const total = 20_000;
+  test('in thousands leave the memory where it was after the first fifth', async () => {
+    const total = sized(10_000, 50_000);
     const seed = seedFrom('FUZZ_SEED');
     const packets = mutatedPackets(seed, total)[Symbol.iterator]();
     let sent = 0;
@@ -172,7 +173,7 @@ describe('clients that do not read', () => {
     }
   }
 
-  test.each([0, 1] as const)('ten subscribers cost no more than their limits under 200 MB at QoS %d', async (qos) => {
+  test.each([0, 1] as const)('ten subscribers cost no more than their limits under 100 MB at QoS %d', async (qos) => {
     const stopped: WireClient[] = [];
     for (let i = 0; i < 10; i++) {
       const client = await WireClient.connect(broker.ports[0]!, { clientId: `stopped-${i}`, version: v311 });
@@ -183,7 +184,7 @@ describe('clients that do not read', () => {
     const before = broker.rssBytes();
     const publisher = await WireClient.connect(broker.ports[0]!, { clientId: 'publisher', version: v311 });
     publisher.raw();
-    await flood(publisher, publishes(200, qos), 1_000);
+    await flood(publisher, publishes(200, qos), 500);
     const pinger = await WireClient.connect(broker.ports[0]!, { clientId: 'pinger' });
     await pinger.ping();
     // 16 MiB each at QoS 0 (of 2,000 that were to be sent), 1,020 messages at QoS 1; and garbage not collected yet.

@@ -1,8 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
 import { SqliteStore } from '../../src/storage/sqlite-store.ts';
+import { makeDatabaseFolder } from '../support/database-folder.ts';
+import { sized } from '../support/long-run.ts';
 import { runSessionStoreSuite } from './session-store-suite.ts';
 
 runSessionStoreSuite('MemoryStore', async () => {
@@ -10,9 +11,10 @@ runSessionStoreSuite('MemoryStore', async () => {
   return { makeStore: () => store, remove: async () => {} };
 });
 
-for (const sync of ['normal', 'full'] as const) {
+// The two differ in one setting, which src/storage/sqlite-file.test.ts looks at.
+for (const sync of sized(['normal'] as const, ['normal', 'full'] as const)) {
   runSessionStoreSuite(`SqliteStore, sync ${sync}`, async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'store-'));
+    const folder = makeDatabaseFolder('store-');
     return {
       makeStore: () => new SqliteStore({ path: join(folder, 'martlet.db'), sync }),
       remove: () => rm(folder, { recursive: true }),

@@ -11,13 +11,13 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoreError } from '../../src/storage/session-store.ts';
 import { SqliteHost } from '../../src/storage/sqlite-host.ts';
 import { SqliteStore } from '../../src/storage/sqlite-store.ts';
 import { StoreBatch } from '../../src/storage/store-batch.ts';
+import { makeDatabaseFolder } from '../support/database-folder.ts';
 import { deliveryRecord, putDelivery, sessionRecord, storedMessage, utf8 } from './records.ts';
 
 let folder: string;
@@ -26,8 +26,8 @@ let notices: string[];
 let store: SqliteStore;
 const others: SqliteStore[] = [];
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'store-'));
+beforeEach(() => {
+  folder = makeDatabaseFolder('store-');
   path = join(folder, 'martlet.db');
   notices = [];
   store = makeStore();

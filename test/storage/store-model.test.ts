@@ -1,7 +1,6 @@
 /** Random batches: a file of SQLite holds what `MemoryStore` holds, whatever house was kept between them. */
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Database } from 'bun:sqlite';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
@@ -10,11 +9,13 @@ import { SqliteFile } from '../../src/storage/sqlite-file.ts';
 import { decodeDeliveries, decodeRetained, decodeSessions } from '../../src/storage/sqlite-protocol.ts';
 import { StoreBatch } from '../../src/storage/store-batch.ts';
 import { Random, seedFrom } from '../support/codec/random.ts';
+import { makeDatabaseFolder } from '../support/database-folder.ts';
+import { sized } from '../support/long-run.ts';
 import { deliveryRecord, putDelivery, sessionRecord, storedMessage, subscriptionRecord } from './records.ts';
 
 let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'store-'));
+beforeEach(() => {
+  folder = makeDatabaseFolder('store-');
 });
 afterEach(() => rm(folder, { recursive: true }));
 
@@ -195,7 +196,7 @@ test.each([32_768, 0, 20])('random batches leave the same as in memory (%d recen
     file.commit(++number, batch.copy());
   };
   try {
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < sized(30, 200); round++) {
       for (let i = random.below(8); i >= 0; i--) await commit(writer.batch());
       if (random.below(2) === 0) file.writer.removeGone(1 + random.below(20));
       if (random.below(4) === 0) file.checkpoint('PASSIVE');

@@ -1,12 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'bun:test';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { makeDatabaseFolder } from '../support/database-folder.ts';
 import { checkPowerLoss } from './power-loss.ts';
 
 let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'store-'));
+beforeEach(() => {
+  folder = makeDatabaseFolder('store-');
 });
 afterEach(() => rm(folder, { recursive: true }));
 

@@ -1,12 +1,12 @@
 /** The thread behind a SqliteStore dies, or holds up the end of the process. */
 import { Database } from 'bun:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoreError } from '../../src/storage/session-store.ts';
 import { SqliteStore } from '../../src/storage/sqlite-store.ts';
 import { StoreBatch } from '../../src/storage/store-batch.ts';
+import { makeDatabaseFolder } from '../support/database-folder.ts';
 import { deliveryRecord, putDelivery, storedMessage } from './records.ts';
 
 const RealWorker = globalThis.Worker;
@@ -47,7 +47,7 @@ beforeEach(async () => {
   onPost = () => 'pass';
   onReply = () => 'pass';
   globalThis.Worker = WatchedWorker;
-  folder = await mkdtemp(join(tmpdir(), 'store-'));
+  folder = makeDatabaseFolder('store-');
   path = join(folder, 'martlet.db');
   notices = [];
   store = new SqliteStore({ path, sync: 'normal', onNotice: (line) => notices.push(line) });

@@ -231,7 +231,7 @@ export function describeMessages(suite: Suite): void {
     test.each([
       ['an empty payload', storedMessage('t', { payload: new Uint8Array(0) })],
       ['every byte', storedMessage('t', { payload: Uint8Array.from({ length: 256 }, (_, i) => i) })],
-      ['10 MB', storedMessage('t', { payload: new Uint8Array(10_000_000).fill(0xab) })],
+      ['megabytes', storedMessage('t', { payload: new Uint8Array(3_000_000).fill(0xab) })],
       ['texts beyond ASCII', storedMessage('häuser/\u{1f3e0}/窓', { publisherId: 'Zoë \u{1f98a}' })],
       ['a topic of 65,535 bytes', storedMessage(`${'ä/'.repeat(21_844)}abc`)],
       ['an empty publisher', storedMessage('t', { publisherId: '' })],

@@ -136,7 +136,7 @@ export function describeSessions(suite: Suite): void {
         if (sessions.length === 0) break;
         for (const one of sessions) {
           ids.push(one.id);
-          expect(one.will?.message.payload).toEqual(payload);
+          expect(Buffer.compare(one.will!.message.payload, payload)).toBe(0);
           expect(one.subscriptions).toEqual([subscriptionRecord(`of/${one.id}`)]);
         }
       }

@@ -176,8 +176,11 @@ export class WireClient {
       if (value !== false && value !== null && value !== undefined) return value;
       const left = deadline - performance.now();
       if (left <= 0) throw new Error(`waited in vain: ${what}`);
-      const happened = new Promise<void>((resolve) => this.wakers.push(resolve));
-      await Promise.race([happened, Bun.sleep(left)]);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, left);
+      this.wakers.push(resolve);
+      await promise;
+      clearTimeout(timer);
     }
   }
 

@@ -6,6 +6,7 @@ import { PacketType, ProtocolVersion, type QoS } from '../../src/protocol/packet
 import type { FilterEntry } from '../../src/routing/subscription.ts';
 import type { Session } from '../../src/session/session.ts';
 import { type MutatedPacket, mutatedPackets } from '../support/codec/mutations.ts';
+import { sized } from '../support/long-run.ts';
 import { Random, seedFrom } from '../support/codec/random.ts';
 import { pem, startServer, sum, type TestServer, tlsListener, until } from '../support/server.ts';
 import { connectPacket, utf8 } from '../support/test-broker.ts';
@@ -126,8 +127,8 @@ describe('broken packets', () => {
     return outcome;
   }
 
-  test('20,000 of them: each is answered or closes its connection, each close is counted, and nobody else notices', async () => {
-    const total = 20_000;
+  test('in thousands: each is answered or closes its connection, each close is counted, and nobody else notices', async () => {
+    const total = sized(5_000, 20_000);
     await start({ maxPacketSize: 4_096 });
     const { counters } = server.broker;
     const pair = await WellBehavedPair.start(server.port);
@@ -152,7 +153,7 @@ describe('broken packets', () => {
     expect(outcomes.answered + outcomes.closed).toBe(total);
     expect(outcomes.answered, `seed ${seed}`).toBeGreaterThan(total / 20);
     expect(outcomes.closed, `seed ${seed}`).toBeGreaterThan(total / 4);
-    expect(exchanged).toBeGreaterThan(100);
+    expect(exchanged).toBeGreaterThan(20);
     expect(counters.internalErrors).toBe(0);
     expect(counters.connectionsAccepted - acceptedBefore).toBe(total);
 
@@ -317,9 +318,7 @@ describe('slow clients', () => {
       client.end();
     });
     await Promise.all(steadily);
-    expect(server.lines.filter((line) => line.endsWith('disconnected: exceeded timeout.'))).toHaveLength(
-      pieces.length,
-    );
+    expect(server.lines.filter((line) => line.endsWith('disconnected: exceeded timeout.'))).toHaveLength(pieces.length);
     expect(server.broker.counters.closed.get('keep alive timeout')).toBe(pieces.length);
     await allGone();
   });

@@ -11,13 +11,13 @@ const WINDOW_MS = 5;
 const LARGE_BATCH = 256 * 1024;
 /** Pause between two attempts at a store that fails. */
 const RETRY_MS = 500;
-/** Changes that wait while the store fails; above them nothing more is taken that would have to be stored. */
-const MOST_WAITING_BYTES = 32 * 1024 * 1024;
 
 interface BatchOwner {
   /** The batch is about to be committed: the last chance to write into it. */
   close(batch: StoreBatch): void;
   committed(): void;
+  /** The store begins to fail. */
+  failing(): void;
 }
 
 /** Commits one batch at a time; what comes meanwhile is the next one. One that fails is tried again until it is stored. */
@@ -36,7 +36,8 @@ export class BatchQueue {
   private committing: Promise<void> | null = null;
   private fault: StoreFault | null = null;
   private isStopping = false;
-  private isAbandoned = false;
+  /** Nothing is committed any more. */
+  isClosed = false;
 
   constructor(store: SessionStore, broker: Broker, owner: BatchOwner) {
     this.store = store;
@@ -55,15 +56,10 @@ export class BatchQueue {
     return this.fault === StoreFault.full ? ReasonCode.quotaExceeded : ReasonCode.unspecifiedError;
   }
 
-  /** While the store fails: so much waits already that nothing more may. */
-  get isOverfull(): boolean {
-    return this.fault !== null && this.open.length > MOST_WAITING_BYTES;
-  }
-
   /** There is something to commit. @param isUrgent nobody can make it unnecessary within the window */
   schedule(isUrgent: boolean): void {
     this.isWanted = true;
-    if (this.committing !== null || this.immediate !== null || this.isAbandoned) return;
+    if (this.committing !== null || this.immediate !== null || this.isClosed) return;
     if (isUrgent || this.open.length > LARGE_BATCH) {
       if (this.timer !== null) clearTimeout(this.timer);
       this.timer = null;
@@ -148,13 +144,14 @@ export class BatchQueue {
       LogType.error,
       `Error: persistence fails: ${cause}. QoS 1 and 2 messages for durable sessions are not acknowledged until it works.`,
     );
+    this.owner.failing();
   }
 
   /** Commits nothing any more. */
   abandon(): void {
     if (this.timer !== null) clearTimeout(this.timer);
     if (this.immediate !== null) clearImmediate(this.immediate);
-    this.isAbandoned = true;
+    this.isClosed = true;
   }
 
   /** Commits all there is, and nothing after it. @throws StoreError where the store fails */
@@ -164,5 +161,6 @@ export class BatchQueue {
       if (this.committing === null) this.commit();
       await this.committing;
     }
+    this.abandon();
   }
 }

@@ -46,6 +46,8 @@ export class ExpirySweep {
 
   /** One slice. @returns whether there is more to delete */
   async sweep(): Promise<boolean> {
+    // Until all is taken up it is not known what was sent.
+    if (this.broker.loader !== null) return false;
     const expired = await this.durability.store.readExpired(this.broker.wallMs(), SLICE);
     const byClient = Map.groupBy(expired, (one) => one.clientId);
     let deleted = 0;
@@ -58,12 +60,11 @@ export class ExpirySweep {
     const durable = this.broker.sessions.get(clientId)?.durable ?? null;
     if (durable === null) return 0;
     const sizes = new Map(deliveries.map(({ seq, size }) => [seq, size]));
-    // What was sent is in flight, and goes on until it is acknowledged.
-    for (const seq of sizes.keys()) if (seq <= durable.sentSeq) sizes.delete(seq);
+    // What was sent stands in no list: it goes on until it is acknowledged.
     const found = durable.remove(new Set(sizes.keys()));
     for (const seq of found) {
       durable.bytes -= sizes.get(seq)!;
-      this.durability.drop(seq);
+      this.durability.deliveries.drop(seq);
       this.broker.counters.drop(DropReason.expired);
     }
     if (durable.length === 0) durable.bytes = 0;

@@ -47,7 +47,7 @@ export function fromStoredWill(broker: Broker, stored: StoredWill): Will {
 /** @param awaySinceMs wall clock milliseconds; 0: connected */
 export function toSessionRecord(session: Session, awaySinceMs: number): SessionRecord {
   const { clientId, protocolVersion, username, expiryInterval, will } = session;
-  const { id, sentSeq } = session.durable!;
+  const { id, sent } = session.durable!;
   return {
     id,
     clientId,
@@ -55,7 +55,7 @@ export function toSessionRecord(session: Session, awaySinceMs: number): SessionR
     username,
     expiryInterval,
     awaySinceMs,
-    sentSeq: Math.max(0, sentSeq),
+    sentSeq: sent?.at(-1) ?? 0,
     will: will === null ? null : toStoredWill(will),
   };
 }

@@ -7,9 +7,6 @@ import type { StoredSession } from '../../storage/session-store.ts';
 import { type Broker, needsCheck } from '../broker.ts';
 import { fromStoredMessage, fromStoredWill } from './records.ts';
 
-/** `DurableState.sentSeq` of a session that was connected when the process ended, until its deliveries are known. */
-export const SENT_UNKNOWN = -1;
-
 /** Makes a session of what the store has of it, but for its deliveries. */
 export function restoreSession(broker: Broker, stored: StoredSession): Session {
   const session = new Session(stored.clientId, stored.protocolVersion as ProtocolVersion);
@@ -18,7 +15,6 @@ export function restoreSession(broker: Broker, stored: StoredSession): Session {
   session.will = stored.will === null ? null : fromStoredWill(broker, stored.will);
   const durable = new DurableState(stored.id);
   durable.awaySinceMs = stored.awaySinceMs;
-  durable.sentSeq = stored.awaySinceMs === 0 ? SENT_UNKNOWN : stored.sentSeq;
   session.durable = durable;
   broker.sessions.set(stored.clientId, session);
   for (const one of stored.subscriptions) {

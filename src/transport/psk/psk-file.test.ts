@@ -99,8 +99,8 @@ describe('a psk_file is refused, with file and line and without the key,', () =>
 
   test('where it cannot be read', () => {
     const missing = join(folder, 'missing');
-    expect(() => readPskFile(missing)).toThrow(`${missing}: cannot be read: `);
-    expect(() => readPskFile(folder)).toThrow(`${folder}: this is not a file`);
+    expect(() => readPskFile(missing)).toThrow(`${missing}: psk_file cannot be read: `);
+    expect(() => readPskFile(folder)).toThrow(`${folder}: psk_file is not a file`);
   });
 });
 

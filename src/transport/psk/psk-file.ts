@@ -63,14 +63,14 @@ export function readPskFile(path: string): PskFile {
   try {
     descriptor = openSync(path, 'r');
     const stats = fstatSync(descriptor);
-    if (!stats.isFile()) throw new ConfigError([{ file: path, line: null, text: 'this is not a file' }]);
+    if (!stats.isFile()) throw new ConfigError([{ file: path, line: null, text: 'psk_file is not a file' }]);
     const { keys, warnings } = parsePskFile(readFileSync(descriptor), path);
     if ((stats.mode & 0o007) === 0) return { keys, warnings };
     const text = `File ${path} has world readable permissions. To fix this, use \`chmod 0600 ${path}\`.`;
     return { keys, warnings: [{ file: path, line: null, text }, ...warnings] };
   } catch (error) {
     if (error instanceof ConfigError) throw error;
-    throw new ConfigError([{ file: path, line: null, text: `cannot be read: ${systemErrorText(error)}` }]);
+    throw new ConfigError([{ file: path, line: null, text: `psk_file cannot be read: ${systemErrorText(error)}` }]);
   } finally {
     if (descriptor !== null) closeSync(descriptor);
   }
