@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { topicMatches } from '../protocol/topic.ts';
+import { sized } from '../../test/support/long-run.ts';
 import { AclAccess } from './acl-access.ts';
 import { parseAclFile } from './acl-file.ts';
 import { type ClientNames, Coverage } from './access-control.ts';
@@ -211,7 +212,7 @@ describe('against the plain definition', () => {
           expect([topic, handle.canPublish(topic)]).toEqual([topic, expected(text, client, topic, 'write')]);
         }
       }),
-      { numRuns: 3_000 },
+      { numRuns: sized(1_000, 10_000) },
     );
   });
 
@@ -232,7 +233,7 @@ describe('against the plain definition', () => {
           expect([topic, handle.canReceive(topic)]).toEqual([topic, coverage === Coverage.all]);
         }
       }),
-      { numRuns: 3_000 },
+      { numRuns: sized(1_000, 10_000) },
     );
   });
 
@@ -246,7 +247,7 @@ describe('against the plain definition', () => {
         if (filterCovers(outer, inner)) expect(common.size).toBe(by.size);
         expect(filtersOverlap(outer, inner)).toBe(common.size > 0);
       }),
-      { numRuns: 3_000 },
+      { numRuns: sized(1_000, 10_000) },
     );
   });
 });

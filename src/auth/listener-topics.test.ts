@@ -1,6 +1,7 @@
 import { expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { isValidTopicFilter, isValidTopicName, topicMatches } from '../protocol/topic.ts';
+import { sized } from '../../test/support/long-run.ts';
 import { Coverage } from './access-control.ts';
 import { AclAccess } from './acl-access.ts';
 import { parseAclFile } from './acl-file.ts';
@@ -79,6 +80,6 @@ test('coverage promises nothing that the decisions do not keep', () => {
         }
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: sized(700, 10_000) },
   );
 });

@@ -267,7 +267,6 @@ function welcome(broker: Broker, connection: ClientConnection, applicant: Applic
 
   const will = packet.will === null ? null : toWill(broker, connection, applicant, packet.will);
   const { durability } = broker;
-  const endedBefore = durability?.endedSessions ?? 0;
   const { session, isPresent } = broker.attach(connection, clientId, packet.cleanStart);
   session.protocolVersion = packet.protocolVersion;
   session.username = applicant.username;
@@ -276,8 +275,7 @@ function welcome(broker: Broker, connection: ClientConnection, applicant: Applic
   broker.applyAccess(session, true);
   if (durability !== null) {
     durability.onAttached(session);
-    // A session that is kept, or was and must not come back: CONNACK says so once that is safe.
-    if (session.durable !== null || durability.endedSessions !== endedBefore) durability.gate(connection);
+    durability.gate(connection);
   }
 
   if (broker.logsConnections) logConnected(connection, packet.cleanStart, keepAlive);

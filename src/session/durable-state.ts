@@ -73,6 +73,13 @@ export class DurableState extends SeqList {
     this.id = id;
   }
 
+  /** A delivery in the store has a packet identifier, or none (0): numbering goes on behind the last one given. */
+  skipPacketId(packetId: number): void {
+    const ahead = (packetId - this.nextPacketId + 65_535) % 65_535;
+    // Identifiers begin anew behind 65,535: one that is far ahead is from before.
+    if (packetId > 0 && (this.nextPacketId === 1 || ahead < 32_768)) this.nextPacketId = (packetId % 65_535) + 1;
+  }
+
   /** Adds a delivery that waits in the store. */
   add(seq: number, size: number, isShared: boolean): void {
     this.push(seq);

@@ -1,9 +1,9 @@
 import type { Database } from 'bun:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
-import { rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Database as OtherDatabase } from 'bun:sqlite';
-import { makeDatabaseFolder } from '../../test/support/database-folder.ts';
 import { SqliteFile } from './sqlite-file.ts';
 import { LogKeeper } from './sqlite-log-keeper.ts';
 import { StoreBatch } from './store-batch.ts';
@@ -14,7 +14,7 @@ let file: SqliteFile;
 let number = 0;
 
 beforeEach(() => {
-  folder = makeDatabaseFolder('store-');
+  folder = mkdtempSync(join(tmpdir(), 'store-'));
   path = join(folder, 'martlet.db');
   number = 0;
 });

@@ -8,6 +8,7 @@ import { PasswordFile } from '../../src/auth/password-file.ts';
 import { hashUsers, removeUser, setUser, CorruptPasswordFile } from '../../src/cli/passwd-edit.ts';
 import { ConfigError } from '../../src/config/config-error.ts';
 import { isValidTopicFilter } from '../../src/protocol/topic.ts';
+import { sized } from '../support/long-run.ts';
 
 // oxlint-disable-next-line no-control-regex -- what a terminal would obey
 const CONTROL = /[\u0000-\u0009\u000b-\u001f\u007f]/;
@@ -90,12 +91,12 @@ const files = (line: fc.Arbitrary<string>) =>
   fc.tuple(fc.array(line, { maxLength: 20 }), ends).map(([lines, end]) => lines.join(end));
 
 test('ACL files', () => {
-  fc.assert(fc.property(files(aclLine), aclSurvives), { numRuns: 3_000 });
+  fc.assert(fc.property(files(aclLine), aclSurvives), { numRuns: sized(1_000, 10_000) });
   fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), aclSurvives), { numRuns: 1_000 });
 });
 
 test('password files', () => {
-  fc.assert(fc.property(files(passwordLine), passwordsSurvive), { numRuns: 3_000 });
+  fc.assert(fc.property(files(passwordLine), passwordsSurvive), { numRuns: sized(1_000, 10_000) });
   fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), passwordsSurvive), { numRuns: 1_000 });
 });
 
@@ -147,7 +148,7 @@ test('edits of any password file keep what they are not about', () => {
         expect(Buffer.from(source).equals(before)).toBe(true);
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: sized(700, 10_000) },
   );
 });
 

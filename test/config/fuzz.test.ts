@@ -9,6 +9,7 @@ import { type ListenerConfig, securityOf } from '../../src/config/config.ts';
 import { ConfigError } from '../../src/config/config-error.ts';
 import { optionsByName } from '../../src/config/option-table.ts';
 import { parseConfig } from '../../src/config/parse-config.ts';
+import { sized } from '../support/long-run.ts';
 
 setDefaultTimeout(30_000);
 
@@ -52,7 +53,7 @@ test('random lines of known options and of anything', () => {
       survives(lines.join(end));
       survives(new TextEncoder().encode(lines.join(end)));
     }),
-    { numRuns: 1_000 },
+    { numRuns: sized(400, 5_000) },
   );
 });
 
@@ -77,7 +78,7 @@ test('random files in a folder that is included', () => {
 test('random bytes', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 2_000 }), (bytes) => survives(bytes)),
-    { numRuns: 1_000 },
+    { numRuns: sized(400, 5_000) },
   );
 });
 

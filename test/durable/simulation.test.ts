@@ -1,5 +1,6 @@
 import { expect, test } from 'bun:test';
 import { MemoryStore } from '../../src/storage/memory-store.ts';
+import { auditMemoryStore } from '../support/simulation/audit.ts';
 import { describeRun, Simulation } from '../support/simulation/simulation.ts';
 import { VirtualTime } from '../support/virtual-time.ts';
 
@@ -10,7 +11,7 @@ const count = Number(process.env['SEEDS'] ?? (process.env['SEED'] === undefined 
 async function run(seed: number, steps: number): Promise<void> {
   const time = new VirtualTime();
   const store = new MemoryStore();
-  const simulation = new Simulation({ seed, steps, store, time });
+  const simulation = new Simulation({ seed, steps, store, time, audit: () => auditMemoryStore(store) });
   if (process.env['TRACE'] !== undefined) simulation.history.lines = [];
   time.install();
   try {

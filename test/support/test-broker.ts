@@ -154,8 +154,7 @@ export class Peer {
   readonly connection: ClientConnection;
   private readonly framer = new ServerFramer();
   private readonly test: TestBroker;
-  /** All bytes the broker sent, for byte-exact checks. */
-  raw: number[] = [];
+  private chunks: Uint8Array[] = [];
   /** Why what the broker sent is no packet of this version. */
   private undecodable: unknown = null;
 
@@ -163,7 +162,7 @@ export class Peer {
     this.test = test;
     this.framer.protocolVersion = version;
     this.socket.onBytes = (bytes) => {
-      for (const byte of bytes) this.raw.push(byte);
+      this.chunks.push(bytes);
       try {
         this.framer.push(bytes, 0, bytes.length);
       } catch (error) {
@@ -174,6 +173,14 @@ export class Peer {
     const connection = test.broker.accept(listener, this.socket);
     if (connection === null) throw new Error('the broker refused the connection');
     this.connection = connection;
+  }
+
+  /** All bytes the broker sent since `take` or the last assignment, for byte-exact checks. */
+  get raw(): number[] {
+    return [...Buffer.concat(this.chunks)];
+  }
+  set raw(bytes: number[]) {
+    this.chunks = [Uint8Array.from(bytes)];
   }
 
   get version(): ProtocolVersion {
@@ -202,7 +209,7 @@ export class Peer {
   /** Everything received since the last call. */
   take(): Packet[] {
     this.flush();
-    this.raw = [];
+    this.chunks = [];
     return this.framer.packets.splice(0);
   }
 

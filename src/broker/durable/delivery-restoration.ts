@@ -72,7 +72,7 @@ export class DeliveryRestoration {
         (isShared ? this.sharedOrphans : this.orphans).push(seq);
         continue;
       }
-      if (packetIds[i]! > 0) durable.nextPacketId = (packetIds[i]! % 65_535) + 1;
+      durable.skipPacketId(packetIds[i]!);
       if (this.wasSent(sessionId, seq, packetIds[i]!)) {
         (durable.sent ??= []).push(seq);
         if (isShared) durable.hasShared = true;

@@ -46,8 +46,10 @@ export class Durability {
   private readonly changedRetained = new Map<string, Message | null>();
   /** Connections whose CONNACK waits. */
   private readonly gated = new Set<ClientConnection>();
-  /** Sessions that were kept and ended. */
-  endedSessions = 0;
+  /** Sessions that were kept and ended; how many of them were by the end of the batch under way, and of the last one. */
+  private endedSessions = 0;
+  private endedAtClose = 0;
+  private endedCommitted = 0;
   private aliveTimer: ReturnType<typeof setInterval> | undefined;
 
   constructor(broker: Broker, store: SessionStore, summary: StoreSummary) {
@@ -57,7 +59,10 @@ export class Durability {
     this.lastStoredSessionId = summary.lastSessionId;
     this.batches = new BatchQueue(store, broker, {
       close: (batch) => this.closeBatch(batch),
-      committed: () => this.deliveries.onCommitted(),
+      committed: () => {
+        this.endedCommitted = this.endedAtClose;
+        this.deliveries.onCommitted();
+      },
       failing: () => this.openGates(),
     });
     this.acks = new PublisherAcks(this.batches);
@@ -174,9 +179,13 @@ export class Durability {
     else this.batches.afterCommit(then);
   }
 
-  /** Holds what is sent to a client back until its CONNECT is committed, or turns out to be more than the store takes. */
+  /**
+   * Holds what is sent to a client back until its CONNECT is committed, or turns out to be more than the store takes: that
+   * its session is kept or, where one was and must not come back, that it has ended.
+   */
   gate(connection: ClientConnection): void {
-    if (this.batches.isFailing) return;
+    const isEndOpen = this.endedSessions > this.endedCommitted;
+    if (this.batches.isFailing || (connection.session!.durable === null && !isEndOpen)) return;
     connection.closeGate();
     this.gated.add(connection);
     this.batches.afterCommit(() => {
@@ -232,6 +241,7 @@ export class Durability {
   // Batches
 
   private closeBatch(batch: StoreBatch): void {
+    this.endedAtClose = this.endedSessions;
     this.deliveries.write(batch);
     this.incoming.write(batch);
     for (const session of this.changedSessions) {

@@ -62,6 +62,13 @@ export class EndedQueues {
     this.waiting.push(queue);
     if (this.isWorking) return;
     this.isWorking = true;
+    // While the store is taken up, a session that gets one would have it ahead of those that it has already.
+    const { loader } = this.broker;
+    if (loader === null) this.start();
+    else loader.whenLoaded(() => this.start());
+  }
+
+  private start(): void {
     this.work().catch((error: unknown) => this.broker.reportFault('queues of sessions that ended', error));
   }
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { ConfigError } from '../../config/config-error.ts';
+import { sized } from '../../../test/support/long-run.ts';
 import { keyFromHex, MAX_KEY_BYTES, parsePskFile, readPskFile } from './psk-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'martlet-psk-file-'));
@@ -156,9 +157,9 @@ describe('fuzz', () => {
     const line = fc.array(field, { maxLength: 5 }).map((fields) => fields.join(''));
     fc.assert(
       fc.property(fc.array(line, { maxLength: 20 }), (lines) => survives(lines.join('\n'))),
-      { numRuns: 300 },
+      { numRuns: sized(100, 1_000) },
     );
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), survives), { numRuns: 300 });
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 500 }), survives), { numRuns: sized(100, 1_000) });
   });
 
   test('keys that were written are read, whatever stands around them', () => {
@@ -177,7 +178,7 @@ describe('fuzz', () => {
         const { keys } = parsePskFile(lines.join('\n'), 'psk.txt');
         expect(Array.from(keys)).toEqual(entries.map(([name, bytes]) => [name, Buffer.from(bytes)]));
       }),
-      { numRuns: 300 },
+      { numRuns: sized(100, 1_000) },
     );
   });
 });

@@ -16,6 +16,8 @@ export interface SimMessage {
   readonly begunAt: number;
   /** When its last acknowledgement came; 0: it did not. */
   acknowledgedAt: number;
+  /** It was sent while the store failed, and perhaps refused at first. */
+  isDoubtful: boolean;
 }
 
 /** The time from the acknowledgement of a subscription to its end. */
@@ -62,10 +64,17 @@ export class History {
     if (this.violations.length < 20) this.violations.push(what);
   }
 
-  begin(init: Omit<SimMessage, 'id' | 'number' | 'begunAt' | 'acknowledgedAt'>): SimMessage {
+  begin(init: Omit<SimMessage, 'id' | 'number' | 'begunAt' | 'acknowledgedAt' | 'isDoubtful'>): SimMessage {
     const number = (this.numbers.get(init.topic) ?? 0) + 1;
     this.numbers.set(init.topic, number);
-    const message = { ...init, id: this.messages.size + 1, number, begunAt: this.tick(), acknowledgedAt: 0 };
+    const message = {
+      ...init,
+      id: this.messages.size + 1,
+      number,
+      begunAt: this.tick(),
+      acknowledgedAt: 0,
+      isDoubtful: false,
+    };
     this.messages.set(message.id, message);
     return message;
   }

@@ -41,8 +41,9 @@ export class SimClient {
   private awaySinceMs = 0;
   /** When it was last seen open. */
   private openUntilMs = 0;
-  /** A CONNECT without an answer came after it. */
+  /** A CONNECT without an answer came after it, or the end of a process that had perhaps not written of it yet. */
   private isAwayUnsure = false;
+  private killsWhileAway = 0;
   private expiryNow = 0;
   private wasCleanStart = false;
   private hasGivenUp = false;
@@ -98,8 +99,8 @@ export class SimClient {
     this.expiryNow = (this.isV5 ? isLast : this.wasCleanStart) ? 0 : expiry;
     if (this.expiryNow === 0) this.wasTransient = true;
     this.expected = this.wasCleanStart ? 'none' : this.fate;
-    if (this.wasCleanStart && this.isPersistent) {
-      this.hasGivenUp = true;
+    if (this.wasCleanStart) {
+      this.hasGivenUp = this.isPersistent;
       this.dropState();
       this.forgetAll();
     } else if (this.expected !== 'there') this.forget('unsure');
@@ -172,6 +173,7 @@ export class SimClient {
   /** The process ended, and another one took over. */
   onRestart(test: TestBroker, wasKilled: boolean): void {
     this.lose();
+    if (wasKilled && ++this.killsWhileAway > 1) this.isAwayUnsure = true;
     this.test = test;
     if (wasKilled && this.isAtRisk) {
       this.hasGivenUp = this.isPersistent;
@@ -191,8 +193,8 @@ export class SimClient {
     const now = this.test.clock.wallMs();
     const awayMs = now - this.awaySinceMs;
     // A broker that was killed may have been told of the client's absence up to some seconds late or early.
-    if (awayMs > (this.expiryNow + 15) * 1_000) this.forget(this.isAwayUnsure ? 'unsure' : 'none');
-    else if (now - this.openUntilMs > (this.expiryNow - 15) * 1_000) this.forget('unsure');
+    if (awayMs > (this.expiryNow + 15) * 1_000 && !this.isAwayUnsure) this.forget('none');
+    else if (now - this.openUntilMs > (this.expiryNow - 15) * 1_000) this.giveUp();
   }
 
   /** The session ended, or may have. */
@@ -208,6 +210,12 @@ export class SimClient {
       one.isForgotten = true;
       one.endedAt = Math.min(one.endedAt, now);
     }
+  }
+
+  /** Whether the broker still has the session can't be told, also not by another one in its place. */
+  private giveUp(): void {
+    this.hasGivenUp = true;
+    this.forget('unsure');
   }
 
   /** Nobody knows what the broker knows, perhaps of a session that the client has given up. */
@@ -286,6 +294,7 @@ export class SimClient {
   private transmit(one: Outgoing, mortalSeconds = 5): void {
     const { message, packetId } = one;
     if (one.isReleased) return this.send({ type: PacketType.pubrel, packetId, reasonCode: 0, properties: null });
+    if (this.isStoreFailing && this.isV5) message.isDoubtful = true;
     this.send({
       type: PacketType.publish,
       dup: one.isSent,
@@ -374,6 +383,7 @@ export class SimClient {
       this.forgetSubscriptions();
     }
     this.hasGivenUp = false;
+    this.killsWhileAway = 0;
     this.fate = 'there';
     const hasFailed = this.isStoreFailing || this.test.broker.counters.storeFailures !== this.failuresAtConnect;
     this.isAtRisk = hasFailed && (this.isAtRisk || expected !== 'there' || this.expiryNow === 0);
@@ -445,21 +455,15 @@ export class SimClient {
     if (isOwn && identifier > 0 && this.periods.some((one) => one.identifier === identifier && one.noLocal)) {
       this.fail(`message ${message.id} came back in spite of No Local`);
     }
-    if (retain) {
-      this.retained.set(topicName, message);
-      return;
-    }
+    if (retain) return void this.retained.set(topicName, message);
     this.count(message, filter, qos);
     this.checkOrder(message, filter, topicName, qos);
   }
 
   private count(message: SimMessage, filter: string, qos: number): void {
     const key = `${message.id} ${filter}`;
-    let receipt = this.receipts.get(key);
-    if (receipt === undefined) {
-      receipt = { message, filter, count: 0, atQos2: 0 };
-      this.receipts.set(key, receipt);
-    }
+    const receipt = this.receipts.get(key) ?? { message, filter, count: 0, atQos2: 0 };
+    this.receipts.set(key, receipt);
     receipt.count++;
     if (qos === 2 && message.qos === 2 && ++receipt.atQos2 > 1)
       this.fail(`message ${message.id} (${message.topic}) twice at QoS 2`);
@@ -470,10 +474,13 @@ export class SimClient {
     if (qos === 0 || topicName.startsWith('s/')) return;
     // One that was begun before the subscription may come as its sender sends it again.
     const wasExpected = this.periods.some(
-      ({ acknowledgedAt, endedAt, filter: of }) =>
-        acknowledgedAt > 0 && acknowledgedAt < message.begunAt && endedAt === Infinity && matches(of, topicName),
+      (one) =>
+        (this.isV5 ? one.filter === filter : matches(one.filter, topicName)) &&
+        one.acknowledgedAt > 0 &&
+        one.acknowledgedAt < message.begunAt &&
+        one.endedAt === Infinity,
     );
-    if (!wasExpected) return;
+    if (!wasExpected || message.isDoubtful) return;
     // At QoS 1 one that was dropped may come again behind others, when its sender repeats it.
     if (message.qos === 1 && (message.isMortal || this.history.hasDrops)) return;
     const key = `${topicName} ${filter}`;

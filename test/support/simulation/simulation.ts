@@ -20,6 +20,8 @@ export interface SimulationOptions {
   readonly time: VirtualTime;
   /** Waits until the store has nothing to do, where it is one that works beside us. */
   readonly idle?: () => Promise<void>;
+  /** What is wrong inside the store. */
+  readonly audit?: () => string[];
 }
 
 const FILTERS = ['t/#', 't/+/1', 't/+/2', 't/c0/+', 't/c1/2', 't/c2/1', 'r/#', 'r/c0/+'];
@@ -155,6 +157,25 @@ export class Simulation {
     this.test.broker.output.flushAll();
   }
 
+  private audit(): void {
+    for (const wrong of this.init.audit?.() ?? []) this.history.fail(`in the store: ${wrong}`);
+  }
+
+  /** How many deliveries the store has, or some of them. */
+  private async countDeliveries(): Promise<number> {
+    let count = -1;
+    void this.store.readDeliveryIndex(0, 100).then(({ seqs }) => (count = seqs.length));
+    while (count < 0) await this.turn();
+    return count;
+  }
+
+  private async countSessions(): Promise<number> {
+    let count = -1;
+    void this.store.readSessions(0, 100).then(({ length }) => (count = length));
+    while (count < 0) await this.turn();
+    return count;
+  }
+
   private collectFaults(): void {
     const { counters } = this.broker;
     if (counters.internalErrors > 0) {
@@ -184,6 +205,7 @@ export class Simulation {
     else if (what < 0.875) await this.pass();
     const turns = random.pick([0, 1, 1, 2, 5]);
     for (let i = 0; i < turns; i++) await this.turn();
+    if (random.chance(0.05)) this.audit();
     this.collectFaults();
   }
 
@@ -277,8 +299,21 @@ export class Simulation {
     for (const client of this.clients) {
       if (client.isPersistent && !client.isIdle) this.history.fail(`${client.traits.clientId}: something has no end`);
     }
+    for (const { clientId, link, durable, outgoing } of this.broker.sessions.values()) {
+      if (link === null || durable === null) continue;
+      const { length, sent, isResuming, reading } = durable;
+      const queued = outgoing?.queue.length ?? 0;
+      if (length + queued > 0 || sent !== null || isResuming) {
+        this.history.fail(
+          `${clientId} is stuck: ${length} in the store, ${sent?.length} sent, ${queued} queued, ${isResuming} ${reading}`,
+        );
+      }
+    }
     const { pendingCount } = this.broker.durability!.deliveries;
     if (pendingCount > 0) this.history.fail(`${pendingCount} deliveries wait to be written`);
+    const left = await this.countDeliveries();
+    if (left > 0) this.history.fail(`${left} deliveries or more are left in the store`);
+    this.audit();
     this.collectFaults();
   }
 
@@ -305,8 +340,10 @@ export class Simulation {
     await this.quiet(() => this.clients.forEach((client) => client.read()));
     for (const client of this.clients) client.disconnect(null);
     await this.quiet(() => {});
-    const { sessions, deliveries } = await this.init.store.open();
-    if (sessions + deliveries > 0) this.history.fail(`the store holds ${sessions} sessions, ${deliveries} deliveries`);
+    const left = await this.countDeliveries();
+    const sessions = await this.countSessions();
+    if (sessions + left > 0) this.history.fail(`the store holds ${sessions} sessions, ${left} deliveries`);
+    this.audit();
     const { count, references } = this.broker.stored;
     if (count + references > 0) this.history.fail(`${count} messages are kept for ${references} uses`);
     this.collectFaults();
