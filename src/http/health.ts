@@ -13,7 +13,10 @@ export interface Health {
 export function checkHealth(broker: Broker, lag: LoopLag): Health {
   if (broker.isStopping) return { isHealthy: false, reason: 'the broker is stopping' };
   if (broker.counters.storeFailing > 0) {
-    return { isHealthy: false, reason: 'persistence fails: QoS 1 and 2 messages for durable sessions are not acknowledged' };
+    return {
+      isHealthy: false,
+      reason: 'persistence fails: QoS 1 and 2 messages for durable sessions are not acknowledged',
+    };
   }
   const { meanSeconds } = lag;
   if (meanSeconds > LAG_LIMIT_SECONDS) {

@@ -147,7 +147,9 @@ describe('an address that cannot be listened on', () => {
     ['that is none', '256.1.1.1'],
     ['of an unknown name', 'nowhere.invalid'],
   ])('%s is named', async (_what, host) => {
-    expect(await refusal({ host, port: freePort() })).toMatch(new RegExp(`^Cannot listen on (port \\d+ on )?${host}: .+`));
+    expect(await refusal({ host, port: freePort() })).toMatch(
+      new RegExp(`^Cannot listen on (port \\d+ on )?${host}: .+`),
+    );
   });
 });
 

@@ -146,9 +146,7 @@ describe.each([...kinds])('%s', (kind) => {
     await client.wire.ended();
     expect(server.lines.at(-2)).toMatch(/^Protocol error from 127\.0\.0\.1:\d+: WebSocket handshake: /);
     expect(server.lines.at(-2)).toMatch(cause);
-    expect(server.lines.at(-1)).toMatch(
-      /^Client 127\.0\.0\.1 \[127\.0\.0\.1:\d+\] disconnected: malformed packet\.$/,
-    );
+    expect(server.lines.at(-1)).toMatch(/^Client 127\.0\.0\.1 \[127\.0\.0\.1:\d+\] disconnected: malformed packet\.$/);
   });
 
   test('serves its path only, whatever the query', async () => {
