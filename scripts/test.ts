@@ -3,9 +3,9 @@
 //
 // Arguments go to `bun test` (`npm test -- src/protocol -t CONNECT`), whose output is then shown as it comes.
 
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { countTests, slowFiles } from './test-counts.ts';
 
 const root = join(import.meta.dir, '..');
@@ -56,6 +56,7 @@ try {
   }
 } finally {
   await rm(outputFolder, { recursive: true, force: true });
+  await removeDatabases();
 }
 process.stdout.write(`${totals.passed} passed, ${totals.failed} failed\n`);
 process.exitCode = totals.failed === 0 ? 0 : 1;
@@ -129,6 +130,15 @@ async function run(command: string[], { live = false } = {}): Promise<Run> {
   const output = Buffer.concat(chunks).toString('utf8');
   if (child.signalCode === null) return { exitCode: child.exitCode ?? 1, output };
   return { exitCode: child.exitCode ?? 1, output: `${output}\nended by ${child.signalCode}` };
+}
+
+/** Those in memory, of tests that died: test/support/database-folder.ts. */
+async function removeDatabases(): Promise<void> {
+  const folder = '/dev/shm';
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    if (name.startsWith(`${basename(outputFolder)}-`)) await rm(join(folder, name), { recursive: true, force: true });
+  }
 }
 
 async function hasTests(folder: string): Promise<boolean> {

@@ -174,6 +174,8 @@ export class Broker implements SessionObserver {
     };
     if (isResuming) outgoing.removeSent(isDenied, this);
     outgoing.removeQueued(isDenied, this);
+    // What was taken out may have been what the others waited for.
+    if (link !== null && !isResuming && session.durable?.isResuming !== true) outgoing.pump(link, this);
   }
 
   /** Called about once a second: keep alive, timeouts, delayed wills, session expiry. */

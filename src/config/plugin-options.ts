@@ -78,5 +78,5 @@ const pluginOpt = pluginOptions.at(-1)!;
 
 /** `auth_opt_` and `plugin_opt_` begin names of a plugin's own making. */
 export function findPluginOption(name: string): Option | null {
-  return /^(?:auth|plugin)_opt_[^=:]+$/.test(name) ? pluginOpt : null;
+  return /^(?:auth|plugin)_opt_[^=:\p{Cc}\u2028\u2029]+$/u.test(name) ? pluginOpt : null;
 }

@@ -90,15 +90,17 @@ export class OutgoingFlow {
       this.send(delivery, link, observer);
       return true;
     }
-    if (this.isFull(limits)) {
-      if (this.earliestExpiryMs <= observer.wallMs()) this.dropExpired(observer);
-      if (this.isFull(limits) && !(limits.queueFull === 'drop_oldest' && this.dropOldest(limits, observer))) {
-        observer.onDropped(delivery, DropReason.queueFull);
-        return false;
-      }
+    if (!this.isFull(limits)) {
+      this.keep(delivery, observer);
+      return true;
     }
-    this.keep(delivery, observer);
-    return true;
+    if (this.earliestExpiryMs <= observer.wallMs()) this.dropExpired(observer);
+    const hasRoom = !this.isFull(limits) || (limits.queueFull === 'drop_oldest' && this.dropOldest(limits, observer));
+    if (hasRoom) this.keep(delivery, observer);
+    else observer.onDropped(delivery, DropReason.queueFull);
+    // What gave way may have been what the others waited for.
+    if (link !== null) this.pump(link, observer);
+    return hasRoom;
   }
 
   /** Puts a delivery behind the others, whatever the limits say. */

@@ -1,17 +1,19 @@
 /** Where tests keep databases. */
 import { mkdtempSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const MEMORY_FOLDER = '/dev/shm';
 const ROOM_BYTES = 1024 ** 3;
 
 /**
  * A new folder for the files of a store, in memory where the machine has room for it: what a killed process leaves does
- * not depend on the disk, and a busy disk takes a hundred milliseconds for each fsync. The caller removes it.
+ * not depend on the disk, and a busy disk takes a hundred milliseconds for each fsync. The caller removes it; of a test
+ * that dies, `npm test` does, by the name of its own temporary folder in front.
  */
 export function makeDatabaseFolder(prefix: string): string {
-  return mkdtempSync(join(hasRoom(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir(), prefix));
+  const name = hasRoom(MEMORY_FOLDER) ? join(MEMORY_FOLDER, `${basename(tmpdir())}-${prefix}`) : join(tmpdir(), prefix);
+  return mkdtempSync(name);
 }
 
 function hasRoom(folder: string): boolean {

@@ -43,7 +43,9 @@ export function restoreSession(broker: Broker, stored: StoredSession): Session {
 export function beginAbsence(broker: Broker, session: Session, sinceMs: number): void {
   if (session.expiryInterval === NEVER_EXPIRES && session.will === null) return;
   const goneSeconds = Math.max(0, (broker.wallMs() - sinceMs) / 1_000);
-  const left = (seconds: number) => broker.secondAfter(Math.max(0, Math.ceil(seconds - goneSeconds)));
+  // What was over before the start is over now, before the first tick.
+  const left = (seconds: number) =>
+    seconds <= goneSeconds ? broker.second : broker.secondAfter(Math.ceil(seconds - goneSeconds));
   const expiresAt = session.expiryInterval === NEVER_EXPIRES ? -1 : left(session.expiryInterval);
   const willAt = session.will === null ? -1 : left(session.will.delayInterval);
   broker.scheduleAbsence(session, expiresAt, willAt);

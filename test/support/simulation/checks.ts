@@ -24,9 +24,9 @@ function mustArrive(message: SimMessage, period: SubscriptionPeriod, client: Sim
 function checkArrived({ history }: Simulation, client: SimClient): void {
   if (!client.isPersistent || client.fate !== 'there') return;
   for (const message of history.messages.values()) {
-    for (const period of client.periods) {
+    for (const period of client.inbox.periods) {
       if (period.filter.startsWith('$share/') || !mustArrive(message, period, client)) continue;
-      if (client.receipts.has(`${message.id} ${client.isV5 ? period.filter : ''}`)) continue;
+      if (client.inbox.receipts.has(`${message.id} ${client.isV5 ? period.filter : ''}`)) continue;
       history.fail(
         `${client.traits.clientId}: message ${message.id} (${message.topic} ${message.number}) by ${period.filter} is missing`,
       );
@@ -41,25 +41,27 @@ function checkShared({ history, clients, hasLimits }: Simulation): void {
     const filter = `$share/${group}/s/#`;
     // What went to a session that is not kept, and the process ended then, may go to another one.
     const isLasting = members.every(
-      (one) => !one.wasTransient || one.periods.every((period) => period.filter !== filter),
+      (one) => !one.wasTransient || one.inbox.periods.every((period) => period.filter !== filter),
     );
     for (const message of history.messages.values()) {
       if (!message.topic.startsWith('s/')) continue;
-      const receipts = members.flatMap((one) => one.receipts.get(`${message.id} ${one.isV5 ? filter : ''}`) ?? []);
+      const receipts = members.flatMap(
+        (one) => one.inbox.receipts.get(`${message.id} ${one.isV5 ? filter : ''}`) ?? [],
+      );
       const atQos2 = receipts.reduce((sum, one) => sum + one.atQos2, 0);
       if (atQos2 > 1 && isLasting)
         history.fail(`message ${message.id} (${message.topic}) ${atQos2} times at QoS 2 in group ${group}`);
       if (hasLimits || !isLasting || receipts.length > 0) continue;
       const wanted = members.some((one) =>
-        one.periods.some((period) => {
+        one.inbox.periods.some((period) => {
           const isBefore = period.filter === filter && mustArrive(message, period, one);
           return isBefore && period.endedAt === Infinity && one.fate === 'there';
         }),
       );
       // A QoS 2 message that was sent ends with the session it was sent to (v5 [MQTT-4.8.2-5]).
-      const mayEnd = message.qos === 2 && members.some((one) => one.periods.some((period) => period.isForgotten));
+      const mayEnd = message.qos === 2 && members.some((one) => one.inbox.periods.some((period) => period.isForgotten));
       const isAtQos0 = members.some((one) =>
-        one.periods.some((period) => period.filter === filter && period.qos === 0),
+        one.inbox.periods.some((period) => period.filter === filter && period.qos === 0),
       );
       if (wanted && !mayEnd && !isAtQos0) {
         history.fail(`message ${message.id} (${message.topic} ${message.number}) is missing in group ${group}`);
@@ -89,10 +91,10 @@ function checkRetained({ history, broker }: Simulation): void {
 }
 
 function checkSubscriptions({ history, broker, clients }: Simulation): void {
-  for (const { traits, periods, fate, isPersistent } of clients) {
+  for (const { traits, inbox, fate, isPersistent } of clients) {
     if (!isPersistent || fate !== 'there') continue;
     const session = broker.sessions.get(traits.clientId);
-    for (const { filter, qos, acknowledgedAt, endedAt, isForgotten } of periods) {
+    for (const { filter, qos, acknowledgedAt, endedAt, isForgotten } of inbox.periods) {
       if (acknowledgedAt === 0 || endedAt !== Infinity || isForgotten) continue;
       const found = session?.findSubscription(filter) ?? null;
       if (found?.qos !== qos) history.fail(`${traits.clientId}: the subscription to ${filter} is gone`);

@@ -18,6 +18,8 @@ export interface SimMessage {
   acknowledgedAt: number;
   /** It was sent while the store failed, and perhaps refused at first. */
   isDoubtful: boolean;
+  /** A will whose client left in order. */
+  isWithdrawn: boolean;
 }
 
 /** The time from the acknowledgement of a subscription to its end. */
@@ -64,7 +66,9 @@ export class History {
     if (this.violations.length < 20) this.violations.push(what);
   }
 
-  begin(init: Omit<SimMessage, 'id' | 'number' | 'begunAt' | 'acknowledgedAt' | 'isDoubtful'>): SimMessage {
+  begin(
+    init: Omit<SimMessage, 'id' | 'number' | 'begunAt' | 'acknowledgedAt' | 'isDoubtful' | 'isWithdrawn'>,
+  ): SimMessage {
     const number = (this.numbers.get(init.topic) ?? 0) + 1;
     this.numbers.set(init.topic, number);
     const message = {
@@ -74,6 +78,7 @@ export class History {
       begunAt: this.tick(),
       acknowledgedAt: 0,
       isDoubtful: false,
+      isWithdrawn: false,
     };
     this.messages.set(message.id, message);
     return message;

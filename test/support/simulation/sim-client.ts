@@ -1,10 +1,11 @@
 import { encodePacket, type Packet } from '../../../src/protocol/packet.ts';
 import { PacketType, ProtocolVersion, type QoS } from '../../../src/protocol/packet-type.ts';
 import type { PublishPacket } from '../../../src/protocol/publish.ts';
-import { type Peer, type TestBroker, text, utf8 } from '../test-broker.ts';
+import { type Peer, type TestBroker, utf8 } from '../test-broker.ts';
 import type { Answer, ClientTraits, Outgoing, SessionFate } from './client-state.ts';
 import { describePacket } from './describe-packet.ts';
-import { type History, matches, type Receipt, type SimMessage, type SubscriptionPeriod } from './model.ts';
+import { Inbox } from './inbox.ts';
+import type { History, SimMessage, SubscriptionPeriod } from './model.ts';
 import type { Random } from './random.ts';
 
 const NEVER = 0xffff_ffff;
@@ -15,10 +16,7 @@ export class SimClient {
   fate: SessionFate = 'none';
   /** What was done last may not outlive the process: the store fails, or nobody said that it is done. */
   isAtRisk = false;
-  readonly periods: SubscriptionPeriod[] = [];
-  readonly receipts = new Map<string, Receipt>();
-  /** Retained messages as they came for a subscription, by topic. */
-  readonly retained = new Map<string, SimMessage>();
+  readonly inbox: Inbox;
   isConnected = false;
   /** It had a session that ended with its connection. */
   wasTransient = false;
@@ -35,8 +33,8 @@ export class SimClient {
   private readonly answers: Answer[] = [];
   private readonly subscribing = new Map<number, SubscriptionPeriod>();
   private readonly unsubscribing = new Set<number>();
-  private readonly identifiers = new Map<number, string>();
-  private readonly newest = new Map<string, number>();
+  /** The will of the connection; null where it has none. */
+  private will: SimMessage | null = null;
   /** Wall clock milliseconds when the connection ended. */
   private awaySinceMs = 0;
   /** When it was last seen open. */
@@ -57,6 +55,7 @@ export class SimClient {
     this.test = test;
     this.history = history;
     this.random = random;
+    this.inbox = new Inbox(traits.clientId, this.isV5, history);
   }
 
   get isPersistent(): boolean {
@@ -104,6 +103,7 @@ export class SimClient {
       this.dropState();
       this.forgetAll();
     } else if (this.expected !== 'there') this.forget('unsure');
+    this.will = this.random.chance(0.3) ? this.newWill() : null;
     this.failuresAtConnect = this.isStoreFailing ? -1 : this.test.broker.counters.storeFailures;
     this.send({
       type: PacketType.connect,
@@ -112,7 +112,16 @@ export class SimClient {
       cleanStart: this.wasCleanStart,
       keepAlive: 0,
       clientId,
-      will: null,
+      will:
+        this.will === null
+          ? null
+          : {
+              topicName: this.will.topic,
+              payload: utf8(`${this.will.id} `),
+              qos: this.will.qos,
+              retain: false,
+              properties: null,
+            },
       username: null,
       password: null,
       properties: this.isV5
@@ -125,11 +134,22 @@ export class SimClient {
     });
   }
 
+  private newWill(): SimMessage {
+    const { clientId } = this.traits;
+    const qos = this.random.pick([1, 2] as const);
+    const init = { publisher: clientId, topic: `w/${clientId}/${qos}`, qos, retain: false, isEmpty: false, size: 10 };
+    return this.history.begin({ ...init, isMortal: false });
+  }
+
   /** The network goes away: what was under way to the client is lost. */
   drop(): void {
     this.note('drops');
-    this.peer?.drop();
+    const { will, peer } = this;
+    const isDue = will !== null && peer !== null && this.isConnected && !peer.isClosed;
+    peer?.drop();
     this.lose();
+    if (!isDue || this.test.broker.loader !== null) return;
+    this.test.broker.durability!.batches.afterCommit(() => (will.acknowledgedAt = this.history.tick()));
   }
 
   /** @param expiry null: as it is */
@@ -142,6 +162,9 @@ export class SimClient {
     // Where the broker does not read at the moment it never will.
     const isRead = this.isConnected && !peer.socket.isPaused && !peer.isClosed;
     peer.disconnect(0, properties);
+    const { will } = this;
+    // v5 [MQTT-3.1.2-10]; until the store knows, the next start may find the will there.
+    if (isRead && will !== null) this.test.broker.durability!.batches.afterCommit(() => (will.isWithdrawn = true));
     this.lose();
     if (expiry === 0) {
       this.forget(isRead ? 'none' : 'unsure');
@@ -201,15 +224,7 @@ export class SimClient {
   private forget(fate: SessionFate): void {
     this.fate = fate;
     if (fate === 'none') this.dropState();
-    this.forgetSubscriptions();
-  }
-
-  private forgetSubscriptions(): void {
-    const now = this.history.tick();
-    for (const one of this.periods) {
-      one.isForgotten = true;
-      one.endedAt = Math.min(one.endedAt, now);
-    }
+    this.inbox.forget();
   }
 
   /** Whether the broker still has the session can't be told, also not by another one in its place. */
@@ -221,8 +236,7 @@ export class SimClient {
   /** Nobody knows what the broker knows, perhaps of a session that the client has given up. */
   private forgetAll(): void {
     this.forget('unsure');
-    this.newest.clear();
-    for (const receipt of this.receipts.values()) receipt.atQos2 = 0;
+    this.inbox.forgetReceipts();
   }
 
   /** State of a session that is gone is gone here too (v5 section 4.1). */
@@ -243,24 +257,12 @@ export class SimClient {
   subscribe(filter: string, qos: QoS, noLocal: boolean): void {
     if (!this.isConnected) return;
     const packetId = this.takePacketId();
-    const identifier = this.isV5 ? this.identifiers.size + 1 : 0;
-    if (identifier > 0) this.identifiers.set(identifier, filter);
-    const period: SubscriptionPeriod = {
-      filter,
-      qos,
-      noLocal: noLocal && this.isV5 && !filter.startsWith('$share/'),
-      identifier,
-      acknowledgedAt: 0,
-      endedAt: Infinity,
-      isForgotten: false,
-    };
-    this.endPeriods(filter);
-    this.periods.push(period);
+    const period = this.inbox.begin(filter, qos, noLocal);
     this.subscribing.set(packetId, period);
     this.send({
       type: PacketType.subscribe,
       packetId,
-      properties: identifier > 0 ? { subscriptionIdentifiers: [identifier] } : null,
+      properties: this.isV5 ? { subscriptionIdentifiers: [period.identifier] } : null,
       subscriptions: [
         { topicFilter: filter, qos, noLocal: period.noLocal, retainAsPublished: false, retainHandling: 0 },
       ],
@@ -270,14 +272,9 @@ export class SimClient {
   unsubscribe(filter: string): void {
     if (!this.isConnected) return;
     const packetId = this.takePacketId();
-    this.endPeriods(filter);
+    this.inbox.end(filter);
     this.unsubscribing.add(packetId);
     this.send({ type: PacketType.unsubscribe, packetId, properties: null, topicFilters: [filter] });
-  }
-
-  private endPeriods(filter: string): void {
-    const now = this.history.tick();
-    for (const one of this.periods) if (one.filter === filter) one.endedAt = Math.min(one.endedAt, now);
   }
 
   get canPublish(): boolean {
@@ -380,7 +377,7 @@ export class SimClient {
     if (expected === 'none' && sessionPresent) this.fail('a session is there that was none, or has ended');
     if (!sessionPresent) {
       this.dropState();
-      this.forgetSubscriptions();
+      this.inbox.forget();
     }
     this.hasGivenUp = false;
     this.killsWhileAway = 0;
@@ -435,61 +432,8 @@ export class SimClient {
       if (!isNew && !dup) this.fail(`QoS 2 message ${packetId} came again without DUP`);
       this.unreleased.add(packetId);
     }
-    if (isNew) this.onMessage(packet);
+    if (isNew) this.inbox.take(packet);
     if (qos > 0) this.answers.push({ type: qos === 1 ? PacketType.puback : PacketType.pubrec, packetId });
-  }
-
-  private onMessage(packet: PublishPacket): void {
-    const message = this.history.messages.get(Number.parseInt(text(packet.payload), 10));
-    const { topicName, qos, retain } = packet;
-    if (message === undefined) {
-      if (topicName.startsWith('r/') && packet.payload.length === 0) return;
-      return this.fail(`'${text(packet.payload)}' on ${topicName} was never published`);
-    }
-    if (message.topic !== topicName) this.fail(`message ${message.id} on ${topicName}, not ${message.topic}`);
-    const identifier = packet.properties?.subscriptionIdentifiers?.[0] ?? 0;
-    const filter = this.isV5 ? (this.identifiers.get(identifier) ?? '') : '';
-    if (this.isV5 && filter === '') this.fail(`message ${message.id} with the unknown identifier ${identifier}`);
-    if (filter !== '' && !matches(filter, topicName)) this.fail(`message ${message.id} on ${topicName} by ${filter}`);
-    const isOwn = message.publisher === this.traits.clientId;
-    if (isOwn && identifier > 0 && this.periods.some((one) => one.identifier === identifier && one.noLocal)) {
-      this.fail(`message ${message.id} came back in spite of No Local`);
-    }
-    if (retain) return void this.retained.set(topicName, message);
-    this.count(message, filter, qos);
-    this.checkOrder(message, filter, topicName, qos);
-  }
-
-  private count(message: SimMessage, filter: string, qos: number): void {
-    const key = `${message.id} ${filter}`;
-    const receipt = this.receipts.get(key) ?? { message, filter, count: 0, atQos2: 0 };
-    this.receipts.set(key, receipt);
-    receipt.count++;
-    if (qos === 2 && message.qos === 2 && ++receipt.atQos2 > 1)
-      this.fail(`message ${message.id} (${message.topic}) twice at QoS 2`);
-  }
-
-  /** The first arrivals of a topic are in the order of sending; a share group promises that to nobody. */
-  private checkOrder(message: SimMessage, filter: string, topicName: string, qos: number): void {
-    if (qos === 0 || topicName.startsWith('s/')) return;
-    // One that was begun before the subscription may come as its sender sends it again.
-    const wasExpected = this.periods.some(
-      (one) =>
-        (this.isV5 ? one.filter === filter : matches(one.filter, topicName)) &&
-        one.acknowledgedAt > 0 &&
-        one.acknowledgedAt < message.begunAt &&
-        one.endedAt === Infinity,
-    );
-    if (!wasExpected || message.isDoubtful) return;
-    // At QoS 1 one that was dropped may come again behind others, when its sender repeats it.
-    if (message.qos === 1 && (message.isMortal || this.history.hasDrops)) return;
-    const key = `${topicName} ${filter}`;
-    const newest = this.newest.get(key) ?? 0;
-    const receipt = this.receipts.get(`${message.id} ${filter}`)!;
-    if (receipt.count === 1 && message.number < newest) {
-      this.fail(`message ${message.id}: number ${message.number} of ${topicName} came first after ${newest}`);
-    }
-    this.newest.set(key, Math.max(newest, message.number));
   }
 
   /** Random things a client does with what it knows. */

@@ -20,11 +20,13 @@ export interface SimulationOptions {
   readonly time: VirtualTime;
   /** Waits until the store has nothing to do, where it is one that works beside us. */
   readonly idle?: () => Promise<void>;
+  /** Lets go of the store as it is, since the process that had it is gone. */
+  readonly afterKill?: () => Promise<void>;
   /** What is wrong inside the store. */
   readonly audit?: () => string[];
 }
 
-const FILTERS = ['t/#', 't/+/1', 't/+/2', 't/c0/+', 't/c1/2', 't/c2/1', 'r/#', 'r/c0/+'];
+const FILTERS = ['w/#', 't/#', 't/+/1', 't/+/2', 't/c0/+', 't/c1/2', 't/c2/1', 'r/#', 'r/c0/+'];
 const NEVER = 0xffff_ffff;
 /** Milliseconds without anything new after which nothing more is to come: longer than any retry. */
 const QUIET_MS = 6_000;
@@ -121,6 +123,7 @@ export class Simulation {
     this.broker.durability!.batches.abandon();
     this.init.time.forgetAll();
     await this.init.idle?.();
+    await this.init.afterKill?.();
     this.collectFaults();
     await this.restart(true);
   }
@@ -263,7 +266,7 @@ export class Simulation {
   }
 
   private unsubscribe(client: SimClient): void {
-    const filters = client.periods.filter(({ endedAt }) => endedAt === Infinity).map(({ filter }) => filter);
+    const filters = client.inbox.periods.filter(({ endedAt }) => endedAt === Infinity).map(({ filter }) => filter);
     if (filters.length > 0) client.unsubscribe(this.random.pick(filters));
   }
 
