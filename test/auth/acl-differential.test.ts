@@ -160,7 +160,7 @@ test(`Mosquitto and we decide the same, ${FILES} files, ${FILES * clients.length
   expect(allowed + refused).toBe(FILES * clients.length * 14 * 2);
   // Both answers occur often, or the files say too little.
   expect(Math.min(allowed, refused)).toBeGreaterThan(100);
-}, 60_000);
+}, 180_000);
 
 test('a file is refused by both, or by none', async () => {
   const files = [
@@ -196,4 +196,4 @@ test('a file is refused by both, or by none', async () => {
     }
     expect({ text, theirs, ours }).toEqual({ text, theirs: isRead, ours: isRead });
   }
-}, 60_000);
+}, 180_000);
